@@ -13,12 +13,14 @@ from domain import batch, claims, refusals, subjects, together
 from domain.accounts import (
     account,
     account_closing,
+    business_calendar,
     chart,
     fee_schedule,
     hold_expiry,
     pending_expiry,
     periods,
     posting_policy,
+    recurring,
     template,
     transaction,
 )
@@ -28,6 +30,8 @@ from domain.accounts.payroll import part as payroll_part
 from domain.accounts.payroll import process as payroll_process
 from domain.accounts.payroll import run as payroll_run
 from domain.accounts.periods import sealing, year_closing
+from domain.accounts.recurring import process as recurring_payments
+from domain.accounts.settlement import agreement, payout, running, settlement
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
@@ -39,6 +43,7 @@ from domain.process_manager import ProcessManager, check_managers
 from domain.processes import process
 from domain.processes.process import CarryOut, carry_out
 from domain.together import Together, decide_together
+from domain.webhooks import notice, webhook
 
 AGGREGATES: tuple[Aggregate, ...] = (
     account.AGGREGATE,
@@ -54,6 +59,10 @@ AGGREGATES: tuple[Aggregate, ...] = (
     template.AGGREGATE,
     payroll_run.AGGREGATE,
     payroll_part.AGGREGATE,
+    business_calendar.AGGREGATE,
+    recurring.AGGREGATE,
+    agreement.AGGREGATE,
+    settlement.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
@@ -68,6 +77,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     sign_in_policy.AGGREGATE,
     mail.AGGREGATE,
     privacy.AGGREGATE,
+    webhook.AGGREGATE,
 )
 
 
@@ -112,6 +122,30 @@ check_unique(AGGREGATES)
 
 CATALOGUE: tuple[EventType, ...] = tuple(entry for aggregate in AGGREGATES for entry in aggregate.events)
 """All events that were ever released, by name."""
+
+
+def aggregate_of(stream: str) -> Aggregate | None:
+    """Return the aggregate whose streams have names like this one, or None."""
+    return next((aggregate for aggregate in AGGREGATES if stream.startswith(aggregate.prefix)), None)
+
+
+SYSTEM = "system"
+"""The area of what belongs to none: batches, refusals, claims, erasures."""
+
+
+def area_of(stream: str) -> str | None:
+    """Return the area of the streams with names like this one, or None if no aggregate has such streams."""
+    aggregate = aggregate_of(stream)
+    if aggregate is None:
+        return None
+    _, *folders, _ = aggregate.evolve.__module__.split(".")
+    return folders[0] if folders else SYSTEM
+
+
+AREAS: tuple[str, ...] = tuple(
+    sorted({area for aggregate in AGGREGATES if (area := area_of(aggregate.prefix)) is not None})
+)
+"""The areas of all events."""
 
 COMMUTING: tuple[str, ...] = tuple(name for aggregate in AGGREGATES for name in aggregate.commuting)
 """The events that fold to the same state in any order, on a stream without limits."""
@@ -163,11 +197,15 @@ MANAGERS: tuple[ProcessManager, ...] = (
     publication.MANAGER,
     hold_expiry.MANAGER,
     pending_expiry.MANAGER,
+    recurring_payments.MANAGER,
     sealing.MANAGER,
     year_closing.MANAGER,
     payroll_process.MANAGER,
     account_closing.MANAGER,
+    running.MANAGER,
+    payout.MANAGER,
     mailing.MANAGER,
+    notice.MANAGER,
 )
 """All process managers."""
 
@@ -230,11 +268,6 @@ def forbid(principal: Principal, command: Command, at: datetime) -> Forbidden | 
 def evolve(state: State | None, event: Event) -> State:
     """Return the state after the event. The function is pure."""
     return _EVOLVE[type(event)](state, event)
-
-
-def aggregate_of(stream: str) -> Aggregate | None:
-    """Return the aggregate whose streams have names like this one, or None."""
-    return next((aggregate for aggregate in AGGREGATES if stream.startswith(aggregate.prefix)), None)
 
 
 def has_unit_rule(event: Event) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from projections.accounts.account_persons import ACCOUNT_PERSONS
 from projections.accounts.accounts.fold import ACCOUNTS
+from projections.accounts.business_calendar import BUSINESS_CALENDAR
 from projections.accounts.chart.fold import CHART
 from projections.accounts.conversions import CONVERSIONS
 from projections.accounts.entries.fold import ENTRIES
@@ -18,8 +19,11 @@ from projections.accounts.periods.fold import PERIODS
 from projections.accounts.posting_policy import POSTING_POLICY
 from projections.accounts.quotes import QUOTES
 from projections.accounts.rates import RATES
+from projections.accounts.recurring_payments import RECURRING_PAYMENTS
 from projections.accounts.risk_assessments import RISK_ASSESSMENTS
 from projections.accounts.risk_rules import RISK_RULES
+from projections.accounts.settlement_agreements import SETTLEMENT_AGREEMENTS
+from projections.accounts.settlements import SETTLEMENTS
 from projections.accounts.templates import TEMPLATES
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
@@ -32,6 +36,7 @@ from projections.people.people import PEOPLE
 from projections.people.sign_ins import SIGN_INS
 from projections.posts.posts import POSTS
 from projections.processes.processes import PROCESSES
+from projections.webhooks.webhooks import WEBHOOKS
 
 PROJECTIONS: tuple[Projection, ...] = (
     ACCOUNTS,
@@ -45,6 +50,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     PERIODS,
     FEE_SCHEDULES,
     TEMPLATES,
+    BUSINESS_CALENDAR,
+    RECURRING_PAYMENTS,
     ACCOUNT_PERSONS,
     LIMIT_USAGE,
     RISK_RULES,
@@ -54,11 +61,14 @@ PROJECTIONS: tuple[Projection, ...] = (
     QUOTES,
     CONVERSIONS,
     PAYROLLS,
+    SETTLEMENT_AGREEMENTS,
+    SETTLEMENTS,
     PROCESSES,
     PEOPLE,
     APPROVALS,
     SIGN_INS,
     MAILS,
+    WEBHOOKS,
     TRIAL_BALANCE,
     ENTRIES,
 )

@@ -91,14 +91,14 @@ class Settings(BaseSettings):
     api_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection for commands, of the API, process managers and `mail`; its login must be a member "
-        "of the role `daybook_api`",
+        description="The connection for commands, of the API, process managers, `mail` and `webhooks`; its login must "
+        "be a member of the role `daybook_api`",
     )
     query_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection for reads, of the API, process managers and `mail`, a member of `daybook_query`, "
-        "which cannot write",
+        description="The connection for reads, of the API, process managers, `mail` and `webhooks`, a member of "
+        "`daybook_query`, which cannot write",
     )
     projector_database_url: str | None = Field(
         default=None,
@@ -276,6 +276,21 @@ class Settings(BaseSettings):
         ge=1,
         le=3650,
         description="How long it is kept who read what about whom; `daybook forget-reads` ends it",
+    )
+    deliveries_days: int = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        description="How long the attempts to deliver to webhooks are kept; `daybook forget-deliveries` ends it",
+    )
+    webhook_http: bool = Field(
+        default=False,
+        description="Whether `daybook webhooks` sends without TLS too, to addresses that begin with `http://`",
+    )
+    webhook_private_addresses: bool = Field(
+        default=False,
+        description="Whether `daybook webhooks` sends to addresses of this machine and of private networks too. "
+        "Whoever creates a webhook can then reach what this machine reaches",
     )
     backup_days: int = Field(
         default=35,

@@ -1,4 +1,4 @@
-"""Runs everything on one machine: database, API, projector, process managers and mail, and Kafka if it is asked for."""
+"""Runs everything on one machine: database, API, projector, process managers, mail, webhooks, and Kafka."""
 
 from __future__ import annotations
 
@@ -158,6 +158,7 @@ _URLS = {
     "work --processes": ("api_database_url", "query_database_url"),
     "publish": ("publisher_database_url",),
     "mail": ("api_database_url", "query_database_url", "credentials_database_url"),
+    "webhooks": ("api_database_url", "query_database_url"),
 }
 """The processes, each with the settings of the database logins that it needs, and no others."""
 _WITH_KAFKA = frozenset({"publish"})

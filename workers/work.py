@@ -21,16 +21,19 @@ from projections.engine.tables import begin
 from projections.people.mails import open_mails
 from projections.processes.work import counts
 from projections.registry import PROJECTIONS, chosen
+from projections.webhooks.webhooks import webhooks_behind
 from workers.clock_and_ids import now
 from workers.composition import make_codec
 from workers.mail.running import delivery_of, run_mail
 from workers.metrics.reader import STATEMENT_SECONDS, Reader
 from workers.metrics.serving import metrics_served
-from workers.metrics.sources import Folding, Open, of_lag, of_processes
+from workers.metrics.sources import Folding, Open, of_lag, of_processes, of_webhooks
 from workers.processes.running import run_processes
 from workers.settings import Settings, variable
 from workers.tracing import ended, traces_of
 from workers.tuning import tune_for_folding
+from workers.webhooks.running import run_webhooks
+from workers.webhooks.worker import Counts
 
 logger = logging.getLogger(__name__)
 
@@ -154,3 +157,30 @@ def work_mail(settings: Settings) -> None:
 
     _once_it_is_there(all_let_us_in, stop, settings.database_wait_seconds)
     run_mail(settings, stop)
+
+
+def work_webhooks(settings: Settings) -> None:
+    """Send to webhooks until SIGTERM or SIGINT.
+
+    Raises `DatabaseAwayError`, `ShapeError`, `UnknownLogError`, `SettingsError`.
+    """
+    stop, counts = Event(), Counts()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def both_let_us_in() -> None:
+        for url in (settings.query_url(), settings.api_url()):
+            connect(url, application_name="daybook-webhooks").close()
+
+    counted = Reader(
+        lambda: connect(
+            settings.query_url(),
+            application_name="daybook-metrics",
+            statement_seconds=STATEMENT_SECONDS,
+            read_only=True,
+        ),
+        lambda connection: webhooks_behind(connection, settings.log),
+    )
+    with closing(counted), metrics_served(settings, [of_webhooks(counts, counted.read)]):
+        _once_it_is_there(both_let_us_in, stop, settings.database_wait_seconds)
+        run_webhooks(settings, stop, counts)

@@ -38,7 +38,7 @@ from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import EVERY_READER, READERS
 from api.gateway.problems import Problem
-from api.queries.filters import MOST_PAIRS_TEXT, PAIRS, choice, pairs_of
+from api.queries.filters import MOST_PAIRS_TEXT, PAIRS, choice, must_be_in_order, pairs_of
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import (
@@ -389,6 +389,7 @@ def list_movements(
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """List the value dates with entries, each with opening balance, debits, credits and closing balance."""
+    must_be_in_order(since, until)
     key = read_cursor(cursor, str)
     try:
         day = None if key is None else date.fromisoformat(key)

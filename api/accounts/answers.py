@@ -134,6 +134,8 @@ class TransactionPending(Accepted):
 class PendingPosted(Booked):
     """A pending transaction that was posted."""
 
+    status: Annotated[str, one_of(TransactionStatus)]
+
 
 class PendingEnded(Accepted):
     """A pending transaction that ended without being posted."""

@@ -39,6 +39,15 @@ Expiry = Annotated[
     Instant | None, Field(description=f"After now, and at most {MOST_DAYS_HELD} days ahead; null for no expiry")
 ]
 
+Rate = Annotated[str, StringConstraints(pattern=r"^0(\.[0-9]{1,6})?$")]
+"""A part of an amount, below 1. The value is read with `millionths`."""
+
+
+def millionths(rate: str) -> int:
+    """The millionths of a `Rate`: ``millionths("0.025") == 25_000``."""
+    return int(rate.partition(".")[2].ljust(6, "0"))
+
+
 ScheduleName = Annotated[str, StringConstraints(max_length=200), WithJsonSchema({"type": "string", "pattern": NAME})]
 """The name of a fee schedule or a template. The domain refuses another text."""
 
@@ -285,9 +294,7 @@ class Refund(_Undoing):
     currency: Currency
     amount: Amount
     fee_rate: Annotated[
-        str,
-        StringConstraints(pattern=r"^0(\.[0-9]{1,6})?$"),
-        Field(description="The part of the amount that is kept as a fee, below 1; the fee is rounded half even"),
+        Rate, Field(description="The part of the amount that is kept as a fee, below 1; the fee is rounded half even")
     ] = "0"
 
 

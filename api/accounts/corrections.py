@@ -78,7 +78,7 @@ def refund_transaction(caller: Caller, transaction: PathId, body: bodies.Refund)
         metadata=body.metadata,
         amount=body.amount,
         currency=body.currency,
-        fee_rate=int(body.fee_rate.partition(".")[2].ljust(6, "0")),
+        fee_rate=bodies.millionths(body.fee_rate),
     )
     return Intent(refund, transaction)
 

@@ -102,7 +102,10 @@ class Transaction(TypedDict):
     ]
     entries: list[TransactionEntry]
     status: Annotated[str, one_of(TransactionStatus)]
-    parent: Annotated[str | None, Field(description="The transaction that it belongs to, such as the reversed one")]
+    parent: Annotated[
+        str | None,
+        Field(description="The transaction that it belongs to, such as the reversed one, or the recurring payment"),
+    ]
     relation: Annotated[Annotated[str, one_of(Relation)] | None, Field(description="What it is to its parent")]
     template: Annotated[str | None, Field(description="The template that made its entries")]
     template_version: int | None

@@ -42,7 +42,7 @@ from eventstore.log.answers import Answer
 
 router = APIRouter(prefix="/v1/people/{person}/api-keys", tags=["people"])
 
-AREAS = ("accounts", "orders", "people", "posts", "processes", "system")
+AREAS = ("accounts", "orders", "people", "posts", "processes", "system", "webhooks")
 """What an API key may be limited to. `system` has the log, commands, refusals and the state of the service."""
 MOST_PER_MINUTE = 60_000
 MOST_KEYS = 100

@@ -1,9 +1,10 @@
-"""Filters with few values, which a problem lists if another one is asked for, and filters on pairs of metadata."""
+"""Filters with few values, which a problem lists if another one is asked for, on pairs of metadata, and periods."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -42,6 +43,12 @@ class Choice:
 def choice(values: Iterable[str]) -> Choice:
     """Allow only these values. Messages list them in this order."""
     return Choice(tuple(values))
+
+
+def must_be_in_order(since: date, until: date) -> None:
+    """Raise `Problem` for a period from `since` to `until`, both included, that ends before it begins."""
+    if until < since:
+        raise Problem("malformed", f"to: the period ends on {until}, before it begins on {since}.")
 
 
 MOST_PAIRS_ASKED = 5

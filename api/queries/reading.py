@@ -53,33 +53,38 @@ DEFAULT_LIMIT = 50
 
 
 def visible(*projections: str) -> Any:
-    """A dependency: the read begins once all `projections` have reached `min_position`. Raises `Problem`.
-
-    A waiting read holds neither a thread nor a connection, so other reads do not wait for it.
-    """
+    """A dependency: the read begins once all `projections` have reached `min_position`. Raises `Problem`."""
 
     async def wait(request: Request, min_position: MinPosition = None) -> None:
         request.scope["state"]["projections"] = projections
         if min_position is None:
             return
-        served = services(request)
-        position = await run_in_threadpool(_position, served, min_position)
-        if served.checkpoints.reached(projections) >= position:
-            return
-        limit: ConcurrencyLimit = request.app.state.waiting
-        try:
-            with limit.one(request.scope["state"]["principal"].id):
-                await served.checkpoints.wait(projections, position, served.limits.wait_seconds)
-        except BehindError as behind:
-            raise Problem(
-                "not_yet_visible",
-                f"{behind.projection} has reached position {behind.reached}, not yet {behind.position}.",
-                projection=behind.projection,
-                reached=behind.reached,
-                asked=behind.position,
-            ) from behind
+        position = await run_in_threadpool(_position, services(request), min_position)
+        await until_folded(request, projections, position)
 
     return Depends(wait)
+
+
+async def until_folded(request: Request, projections: Sequence[str], position: int) -> None:
+    """Wait for a limited time until these projections have reached a position. Raises `Problem`.
+
+    A waiting read holds neither a thread nor a connection, so other reads do not wait for it.
+    """
+    served = services(request)
+    if served.checkpoints.reached(projections) >= position:
+        return
+    limit: ConcurrencyLimit = request.app.state.waiting
+    try:
+        with limit.one(request.scope["state"]["principal"].id):
+            await served.checkpoints.wait(projections, position, served.limits.wait_seconds)
+    except BehindError as behind:
+        raise not_yet_visible(behind.projection, behind.reached, behind.position) from behind
+
+
+def not_yet_visible(projection: str, reached: int, asked: int) -> Problem:
+    """The problem of a read of a position that a projection has not reached."""
+    detail = f"{projection} has reached position {reached}, not yet {asked}."
+    return Problem("not_yet_visible", detail, projection=projection, reached=reached, asked=asked)
 
 
 @contextmanager

@@ -1,11 +1,12 @@
-"""JSON responses."""
+"""JSON responses, and files."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.gateway.recorded_reads import ITEMS
@@ -19,6 +20,21 @@ class _Counted(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"][ITEMS] = self.items
+        await super().__call__(scope, receive, send)
+
+
+class FileResponse(StreamingResponse):
+    """A file that is sent in parts, as they are made. It tells the access log how many items it has."""
+
+    def __init__(self, parts: Iterator[bytes], media_type: str, name: str, items: int) -> None:
+        """`name` is what a browser saves the file as: ASCII without quotes."""
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        super().__init__(parts, headers=headers, media_type=media_type)
+        self._items = items
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file."""
+        scope["state"][ITEMS] = self._items
         await super().__call__(scope, receive, send)
 
 

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from domain.kernel import Figure, Refused, Value
 from domain.money import MAX_AMOUNT, show
 
+MILLIONTHS = 1_000_000
+"""The unit of rates: 0.025 is 25,000 millionths."""
 PER_CENT = 1_000_000
 """The unit of percentages: one per cent."""
 WHOLE = 100 * PER_CENT
@@ -76,6 +78,12 @@ def show_percentage(percentage: int) -> str:
     if percentage < 0:
         return f"-{show_percentage(-percentage)}"
     whole, rest = divmod(percentage, PER_CENT)
+    return f"{whole}.{rest:06}".rstrip("0").rstrip(".")
+
+
+def show_rate(millionths: int) -> str:
+    """Return the shortest decimal string of a rate that is not negative: ``show_rate(25_000) == "0.025"``."""
+    whole, rest = divmod(millionths, MILLIONTHS)
     return f"{whole}.{rest:06}".rstrip("0").rstrip(".")
 
 

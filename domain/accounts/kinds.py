@@ -21,4 +21,7 @@ TransactionKind = Literal[
     "chargeback",
     "adjustment",
     "year_end",
+    "settlement",
 ]
+WITHOUT_APPROVAL: frozenset[TransactionKind] = frozenset({"reversal", "refund", "chargeback", "year_end", "settlement"})
+"""The kinds of transactions that one person decides about, whatever the amount: they undo or move what was approved."""

@@ -18,6 +18,7 @@ from domain.accounts.account.owners import is_customer
 from domain.accounts.account.state import ACCOUNT, Account
 from domain.accounts.chart.state import CHART, POSTING_RULES, chart_of, refuse_kind
 from domain.accounts.details import Details, TransactionCounted, refuse_details
+from domain.accounts.kinds import WITHOUT_APPROVAL
 from domain.accounts.kinds import TransactionKind as TransactionKind
 from domain.accounts.numbers import InternalRole, PairRole
 from domain.accounts.periods.state import PERIODS, periods
@@ -46,10 +47,6 @@ from domain.money import MAX_AMOUNT, show
 LEAST_ENTRIES, MOST_ENTRIES = 2, 1_000
 
 Side = Literal["debit", "credit"]
-
-
-WITHOUT_APPROVAL: frozenset[TransactionKind] = frozenset({"reversal", "refund", "chargeback", "year_end"})
-"""The kinds of transactions that one person decides about, whatever the amount: they undo or move what was approved."""
 
 
 class Entry(Value, frozen=True):

@@ -34,6 +34,7 @@ Template = Literal[
     "second_factor_set",
     "second_factor_removed",
     "api_key_made",
+    "webhook_disabled",
 ]
 """What is written. Each has two files in `workers/mail/templates/`."""
 Passing = Literal["unreachable", "tls", "sign_in", "refused_for_now", "folder"]
@@ -56,7 +57,7 @@ class MailQueued(Event, frozen=True):
 
     person: str
     template: Template
-    cause_version: int  # version on the person's stream of the event that asks for it
+    cause_version: int  # version of the event that asks for it, on the person's stream or on that of what it is about
     next_at: datetime  # when it is to be sent; aware, UTC
 
 

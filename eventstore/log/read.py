@@ -99,6 +99,21 @@ SELECT e.stream, e.version, e.type, e.payload
 """
 
 
+_POSITION_AT = """
+WITH RECURSIVE search AS (
+    SELECT 0::bigint AS low, %(head)s::bigint AS high
+  UNION ALL
+    SELECT CASE WHEN e.early THEN s.middle ELSE s.low END, CASE WHEN e.early THEN s.high ELSE s.middle - 1 END
+      FROM (SELECT low, high, (low + high + 1) / 2 AS middle FROM search WHERE low < high) s
+     CROSS JOIN LATERAL (
+        SELECT recorded_at <= %(at)s AS early FROM log.events WHERE log = %(log)s AND position = s.middle LIMIT 1
+     ) e
+)
+SELECT low FROM search WHERE low = high
+"""
+
+_RECORDED_AT = "SELECT recorded_at FROM log.events WHERE log = %s AND position = %s"
+
 _UUID = "SELECT uuid FROM log.logs WHERE log = %s"
 
 _MOVED = """
@@ -114,6 +129,22 @@ def read_head(connection: Connection[Any], log: str) -> Head:
     if row is None:
         raise UnknownLogError(f"there is no log named {log!r}: has this database been migrated and the log created?")
     return Head(*row)
+
+
+def position_at(connection: Connection[Any], head: Head, at: datetime) -> int:
+    """The position of the last event up to the head that was recorded at this time or before; 0 if there is none.
+
+    Positions are dense and times never fall with them, so the position is found by halving: one index probe a step.
+    """
+    parameters = {"log": head.log_number, "head": head.position, "at": at}
+    row = connection.execute(_POSITION_AT.encode(), parameters).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def recorded_at(connection: Connection[Any], log_number: int, position: int) -> datetime | None:
+    """When the event at a position was recorded, UTC; None where there is none."""
+    row = connection.execute(_RECORDED_AT, (log_number, position), binary=True).fetchone()
+    return None if row is None else row[0]
 
 
 def read_uuid(connection: Connection[Any], log_number: int) -> UUID:

@@ -3,16 +3,16 @@
 -- when these are made: projections/engine/grants.sql.
 SET LOCAL ROLE daybook_owner;
 
-REVOKE ALL ON SCHEMA log, library, credentials, access
+REVOKE ALL ON SCHEMA log, library, credentials, access, webhooks
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL TABLES IN SCHEMA log, library, credentials, access
+REVOKE ALL ON ALL TABLES IN SCHEMA log, library, credentials, access, webhooks
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA log, library, credentials, access
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA log, library, credentials, access, webhooks
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library, credentials, access
+REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library, credentials, access, webhooks
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
 
@@ -59,6 +59,13 @@ GRANT USAGE ON SCHEMA access TO daybook_api, daybook_query, daybook_audit;
 GRANT INSERT ON access.reads, access.recorders TO daybook_api;
 GRANT SELECT ON access.reads, access.recorders TO daybook_query;
 GRANT SELECT ON access.reads, access.recorders, access.completeness TO daybook_audit;
+
+-- The worker of webhooks has the API's login that writes, because it appends too. It adds attempts and changes none.
+-- Only the owner may call webhooks.forget_deliveries.
+GRANT USAGE ON SCHEMA webhooks TO daybook_api, daybook_query, daybook_audit;
+GRANT SELECT, INSERT, UPDATE ON webhooks.positions TO daybook_api;
+GRANT SELECT, INSERT ON webhooks.deliveries TO daybook_api;
+GRANT SELECT ON webhooks.positions, webhooks.deliveries TO daybook_query, daybook_audit;
 
 -- Nobody appends to a copy. Here all appends of its database are refused; log.begin_copy wants it to have no other log.
 DO $$

@@ -22,6 +22,28 @@ COMMENT ON COLUMN movements.debits IS 'Sum of the debits.';
 COMMENT ON COLUMN movements.credits IS 'Sum of the credits.';
 COMMENT ON COLUMN movements.last_position IS 'Position in the log of the last transaction with an entry of that day.';
 
+CREATE TABLE movements_booked_on_other_days (
+    entries        bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position  bigint NOT NULL,
+    day            date NOT NULL,
+    booked_on      date NOT NULL,
+    account        text COLLATE "C" NOT NULL,
+    debits         numeric NOT NULL,
+    credits        numeric NOT NULL,
+    PRIMARY KEY (account, day, booked_on)
+);
+
+COMMENT ON TABLE movements_booked_on_other_days IS 'One row an account, value date and another day of booking: the part of the movements that was not booked on its value date. Amounts in minor units.';
+COMMENT ON COLUMN movements_booked_on_other_days.account IS 'Public id of the account.';
+COMMENT ON COLUMN movements_booked_on_other_days.day IS 'The value date.';
+COMMENT ON COLUMN movements_booked_on_other_days.booked_on IS 'The day of booking, UTC.';
+COMMENT ON COLUMN movements_booked_on_other_days.entries IS 'Entries of that value date that were booked on that day.';
+COMMENT ON COLUMN movements_booked_on_other_days.debits IS 'Sum of the debits.';
+COMMENT ON COLUMN movements_booked_on_other_days.credits IS 'Sum of the credits.';
+COMMENT ON COLUMN movements_booked_on_other_days.first_position IS 'Position in the log of the first transaction with such an entry.';
+COMMENT ON COLUMN movements_booked_on_other_days.last_position IS 'Position in the log of the last one.';
+
 -- Reporting views.
 
 CREATE OR REPLACE VIEW reporting.movements AS

@@ -142,6 +142,11 @@ ON CONFLICT (projection, log) DO UPDATE
 """  # noqa: S608 - the schema is a constant
 
 
+_FOLDED = """
+SELECT CASE count(*) WHEN %s THEN min(position) ELSE 0 END FROM read.checkpoints WHERE projection = ANY (%s::text[])
+"""
+
+
 def read_state(connection: Connection[Any], log: str, projections: Sequence[str], schema: str = LIVE) -> LogState:
     """The status of these projections, in the given order. Raises `UnknownLogError`."""
     rows = connection.execute(_state(schema).encode(), (text_array(projections), log), binary=True).fetchall()
@@ -159,6 +164,12 @@ def read_state(connection: Connection[Any], log: str, projections: Sequence[str]
     )
     number, epoch, head = rows[0][:3]
     return LogState(number, epoch, head, statuses)
+
+
+def folded(connection: Connection[Any], *projections: str) -> int:
+    """The position up to which all these projections are folded, as a reader sees it; 0 if one has not begun."""
+    row = connection.execute(_FOLDED, (len(projections), text_array(projections))).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def unit_end(connection: Connection[Any], log_number: int, position: int) -> int | None:

@@ -22,7 +22,7 @@ class RecordedEvent(NamedTuple):
     """A decoded event with its position in the log. Its stream and version are in the event."""
 
     position: int
-    recorded_at: str  # UTC, as PostgreSQL writes it: folds only pass it on, so it is not parsed
+    recorded_at: str  # UTC, as PostgreSQL writes it, beginning with the day: folds pass it on, so it is not parsed
     event: Any
 
 

@@ -25,6 +25,10 @@ from domain.accounts.payroll.events import PayrollItem
 from domain.accounts.payroll.part import PayPart, RetryPayrollItem
 from domain.accounts.payroll.run import RunPayroll, StopPayroll
 from domain.accounts.posting import Entry, Side, internal_account, pair_account
+from domain.accounts.recurring.commands import CreateRecurringPayment
+from domain.accounts.recurring.schedule import Schedule
+from domain.accounts.recurring.state import transaction_of_run
+from domain.accounts.settlement.settlement import PaySettlement, settlement_id
 from domain.accounts.template import DefineTemplate, PostByTemplate
 from domain.accounts.template.definition import Amount, Definition, Parameter, TemplateEntry
 from domain.accounts.template.state import TemplateDefined, template_stream
@@ -51,6 +55,8 @@ from domain.money import show
 from domain.orders.order import ConfirmOrder, OrderLine, PayOrder, PlaceOrder
 from tests.samples.accounts.payroll import item, large
 from tests.samples.accounts.periods import CLOSE_YEAR, close, seal
+from tests.samples.accounts.recurring_payment import run
+from tests.samples.accounts.settlement_agreement import SHOP, YESTERDAY, agree, calculate
 from tests.support.bank import BOB, by, operator
 from tests.support.memory_ledger import OPENED, TODAY, MemoryLedger, opening
 
@@ -80,6 +86,7 @@ class Posting:
     gain: int = AMOUNT  # of `gets`, in its minor units
     kept: int = 0  # stays reserved on `pays`
     given: tuple[Any, ...] = ()  # commands that come before
+    transaction: str = ID
     outcome: str = "posted"
     waits: bool = False  # what another person has to decide about waits, and is not refused
     day: date = TODAY - 10 * DAY  # a value date that it can have
@@ -425,6 +432,29 @@ COMMANDS: Final = (
         given=(SetRate("EUR", "USD", "1.100000", 0, "ECB"),),
         refused_by=why("conversion_too_small", *AMOUNTS),
         never=COMPUTED,
+    ),
+    Posting(
+        name="run of a recurring payment",
+        kind="transfer",
+        make=lambda day, amount: run(),
+        given=(CreateRecurringPayment("recur_1", SOURCE, TARGET, AMOUNT, "EUR", Schedule("days", 1, TODAY)),),
+        transaction=transaction_of_run("recur_1", 1),
+        waits=True,
+        never={**OWN_DAY, **ONE_AMOUNT, **why("it pays the amount of the payment", *AMOUNTS)},
+    ),
+    Posting(
+        name="payout of a settlement",
+        kind="settlement",
+        make=lambda day, amount: PaySettlement(settlement_id(SHOP, YESTERDAY), SHOP, ID),
+        pays=SHOP,
+        given=(
+            opening("merchant", account=SHOP),
+            Deposit("txn_shop", SHOP, FUNDED, "EUR", OPENED),
+            agree(payout=TARGET, fee_rate=0),
+            calculate(AMOUNT),
+        ),
+        free=why("the terms decided about it, not one person (ADR 59)", *FOUR_EYES),
+        never={**OWN_DAY, **ONE_AMOUNT, **NOT_COUNTED, **why("it pays what the settlement has due", *AMOUNTS)},
     ),
     Posting(
         name="payment of an order",

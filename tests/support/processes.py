@@ -25,6 +25,7 @@ from projections.registry import PROJECTIONS
 from tests.support.ledger import NOW, Ledger, codec_of, ledger_on, opening
 from tests.support.postgres import Database
 from tests.support.relay import OWNER, QUERIES, RELAY
+from workers.processes.running import QUERIES as RUNNING
 from workers.processes.worker import Send, Worker, sender
 
 
@@ -73,7 +74,7 @@ class Processes:
             self.checkpoints,
             managers or self.managers,
             self.clock,
-            QUERIES,
+            {**RUNNING, **QUERIES},
         )
 
     def relay(self) -> str:

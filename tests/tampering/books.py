@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from hashlib import sha256
 from typing import Any
 
 import psycopg
@@ -24,9 +25,17 @@ from domain.accounts.fee_schedule import DefineFeeSchedule, RetireFeeSchedule
 from domain.accounts.periods.closing import ClosePeriod, SealPeriod
 from domain.accounts.periods.state import PeriodFigures
 from domain.accounts.periods.year import CloseYear
-from domain.accounts.posting import Entry, internal_account, pair_account
+from domain.accounts.posting import Entry, entries_between, internal_account, pair_account
 from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
 from domain.accounts.risk.rules import HourlyRule, RiskRules
+from domain.accounts.settlement.agreement import (
+    AgreeSettlement,
+    ChangeSettlementTerms,
+    EndSettlement,
+    PauseSettlement,
+    ResumeSettlement,
+)
+from domain.accounts.settlement.settlement import CalculateSettlement, PaySettlement, settlement_id
 from domain.accounts.template import DefineTemplate, PostByTemplate, RetireTemplate
 from domain.accounts.template.definition import Amount, Definition, Parameter, TemplateEntry
 from domain.accounts.transaction import (
@@ -40,6 +49,7 @@ from domain.accounts.transaction import (
     PendTransfer,
     PostPending,
     PostTransaction,
+    RefundTransaction,
     RejectPending,
     ReverseTransaction,
     Transfer,
@@ -129,6 +139,7 @@ from workers.verify import verify
 from workers.verify.processes import Processes
 from workers.verify.report import VerifyReport
 
+CASH = internal_account("main", "cash", "EUR")
 REVENUE = internal_account("main", "revenue", "EUR")
 FEES = internal_account("main", "fees", "EUR")
 OLD_ORDER = (
@@ -159,6 +170,7 @@ def write_books(database: Database) -> None:
         _money(ledger)
         with psycopg.connect(database.url) as superuser:
             erase_subject(superuser, 1, "gone", "erased")
+        _settlements(ledger)
         _risk(ledger)
         _chart(ledger, one, two)
         _batches(ledger, one, two)
@@ -190,7 +202,7 @@ def _money(ledger: Ledger) -> None:
     def waits(id: str, amount: int, **more: Any) -> By:
         return By(CLERK, PendTransfer(id, one, two, amount, "EUR", TODAY, **more))
 
-    limits = Limits(minimum=0, maximum=None, overdraft=10, daily=80_000, monthly=90_000)
+    limits = Limits(minimum=0, maximum=None, overdraft=10, daily=80_000, monthly=90_000, approve_above=FOUR_EYES)
     transferred, withdrawn = new_id(TRANSACTION), new_id(TRANSACTION)
     commands = (
         waits(posted, 6_101),
@@ -480,7 +492,7 @@ def _periods(ledger: Ledger, account: str) -> None:
     ledger.accepted(ChargeFee(new_id(TRANSACTION), account, 31, "EUR", first))
     ledger.accepted(ClosePeriod("per_1", "first", OPENED, first))
     figures = (_figures("cash", 100, 0), _figures("checking", 31, 100), _figures("fees", 0, 31))
-    ledger.accepted(SealPeriod("per_1", "ab" * 32, figures))
+    ledger.accepted(SealPeriod("per_1", _digest((CASH, -100), (account, 69), (FEES, 31)), figures))
     early, again = new_id(TRANSACTION), new_id(TRANSACTION)
     for year_end in (
         CloseYear("per_1"),
@@ -497,8 +509,41 @@ def _periods(ledger: Ledger, account: str) -> None:
     assert executed(ledger.executor, asks("per_3", "appr_9", ADA)).outcome is Outcome.ACCEPTED
 
 
+def _settlements(ledger: Ledger) -> None:
+    """A merchant whose first day is paid out at the second try, and whose second day is carried over."""
+    shop, bank = ledger.account(type="merchant", minimum=None, owner="owner-5"), ledger.account(owner="owner-5")
+    payer, first = ledger.account(9_000, owner="owner-6"), TODAY - timedelta(days=2)
+    second, payment = first + timedelta(days=1), new_id(TRANSACTION)
+    ledger.accepted(AgreeSettlement(shop, bank, 25_000, first))
+    paid = ledger.accepted(PostTransaction(payment, "payment", entries_between(payer, shop, 4_009, "EUR"), first))
+    ledger.accepted(CalculateSettlement(shop, first, 0, paid.last_position or 0, 1, 4_009, 0))
+    back = RefundTransaction(new_id(TRANSACTION), payment, second, "too much", amount=1_013, currency="EUR", fee_rate=0)
+    given_back = ledger.accepted(back).last_position or 0
+    pay = PaySettlement(settlement_id(shop, first), shop, new_id(TRANSACTION))
+    ledger.accepted(FreezeAccount(bank, "a question"))
+    assert ledger.execute(pay).outcome is Outcome.REFUSED
+    commands = (
+        UnfreezeAccount(bank, "an answer"),
+        pay,
+        PauseSettlement(shop),
+        ResumeSettlement(shop),
+        ChangeSettlementTerms(shop, bank, 20_000),
+        CalculateSettlement(shop, second, paid.last_position or 0, given_back, 1, 0, 1_013),
+        EndSettlement(shop, second),
+        AgreeSettlement(shop, bank, 30_000, TODAY),
+    )
+    for command in commands:
+        ledger.accepted(command)
+
+
 def _figures(type: str, debits: int, credits: int) -> PeriodFigures:
     return PeriodFigures("EUR", type, 1, debits, credits)
+
+
+def _digest(*balances: tuple[str, int]) -> str:
+    """The digest of a seal. There is one account of each type, in the order of the types."""
+    of_types = (sha256(f"{account} {balance}\n".encode()).digest() for account, balance in balances)
+    return sha256(b"".join(of_types)).hexdigest()
 
 
 def _processes(ledger: Ledger) -> None:

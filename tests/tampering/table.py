@@ -16,6 +16,7 @@ from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
 from workers.verify.periods import SEALS
 from workers.verify.prices import IN_FORCE
 from workers.verify.schema import SCHEMA
+from workers.verify.settlements import SETTLEMENTS
 from workers.verify.snapshots import SNAPSHOTS_HOLD
 from workers.verify.streams import STREAMS_KEEP_RULES
 from workers.verify.year_ends import YEAR_ENDS
@@ -367,6 +368,7 @@ EVENTS: Final = [
         SHARES,
         STREAMS_KEEP_RULES,
         UNITS,
+        UNITS_KEEP_RULES,
         digest=CHANGES,
     ),
     case(
@@ -540,6 +542,14 @@ def retyped(old: str, new: str) -> str:
     return f"UPDATE log.events SET type = '{new}' WHERE type = '{old}'"
 
 
+def turned_into_metadata(where: str, amount: int) -> str:
+    """Makes other metadata of the account out of its event with this amount."""
+    payload = """convert_to('{"metadata":{"branch":"12"},"removed":[]}', 'UTF8')"""
+    with_amount = f"convert_from(payload, 'UTF8') LIKE '%\"amount\":{amount},%'"
+    changed = f"type = 'account.metadata_changed.v1', payload = {payload}"
+    return f"UPDATE log.events SET {changed} WHERE {where} AND {with_amount}"
+
+
 def forged(name: str, sql: str, says: str, *found_by: str) -> Case:
     """Events that are sound in their form. A finding has `says`."""
     return Case(f"rules: {name}", sql, frozenset(found_by), CHANGES, says=says)
@@ -606,6 +616,13 @@ AGAINST_THE_RULES: Final = [
         "a conversion between other accounts than those of its entries",
         everywhere('"source":"acct_', '"source":"acct_0', "type = 'conversion.made.v1'"),
         "whose entries are not those of its figures",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a deposit that calls itself a conversion",
+        in_json("payload", '"kind":"deposit"', '"kind":"conversion"', TRANSACTION),
+        "is posted as a conversion, and its unit makes none with it",
         UNITS_KEEP_RULES,
         TABLES,
     ),
@@ -907,9 +924,29 @@ AGAINST_THE_RULES: Final = [
         TABLES,
     ),
     forged(
+        "a reversal of less than what was paid back",
+        everywhere("6006,6006", "6005,6006", "type = 'transaction.reversed.v1'"),
+        "for [6005, 6006] minor units of its entries, which that does not undo",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
         "a reversal that is posted as a transfer",
         everywhere('"kind":"reversal"', '"kind":"transfer"', "type = 'transaction.posted.v1'"),
         "which its unit does not post as a reversal, refund or chargeback",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a refund that reverses nothing",
+        in_json("payload", '"kind":"deposit"', '"kind":"refund"', TRANSACTION),
+        "is posted as a refund, and names no parent that it undoes",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a reversal of another transaction than its unit reverses",
+        in_json("payload", '"parent":"txn_.', '"parent":"txn_z', "type = 'transaction.detailed.v1'"),
+        "which its unit does not reverse",
         UNITS_KEEP_RULES,
         TABLES,
     ),
@@ -953,6 +990,22 @@ AGAINST_THE_RULES: Final = [
         TABLES,
     ),
     forged(
+        "a pending transaction that is posted and goes on to reserve",
+        turned_into_metadata("type = 'account.hold_captured.v1'", 6_101),
+        "waits no more, and its unit does not end what it reserves on acct_",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
+        "a pending transaction that is cancelled and goes on to reserve",
+        turned_into_metadata("type = 'account.hold_released.v1'", 6_102),
+        "waits no more, and its unit does not end what it reserves on acct_",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
+        TABLES,
+    ),
+    forged(
         "one that waits for a person and is posted by a request",
         everywhere('"request"', '"approval"', "type = 'transaction.pended.v1'"),
         "waits for approval; it is posted once that is given",
@@ -971,6 +1024,14 @@ AGAINST_THE_RULES: Final = [
         everywhere('"amount":50000', '"amount":1', "type = 'posting_policy.changed.v2'"),
         "By the limit of the posting policy, another person approves what is above 0.01",
         STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a transaction above the amount that its account lets one person decide about",
+        everywhere('"approve_above":50000', '"approve_above":6106', "type = 'account.limits_changed.v1'"),
+        "takes 6107 from acct_",
+        STREAMS_KEEP_RULES,
+        SNAPSHOTS_HOLD,
         TABLES,
     ),
     forged(
@@ -1054,7 +1115,30 @@ AGAINST_THE_RULES: Final = [
         "a seal with other figures",
         "UPDATE log.events SET payload = convert_to(replace(convert_from(payload, 'UTF8'), ':100,', ':900,'), 'UTF8')"
         " WHERE type = 'period.sealed.v1'",
-        "the seal of per_1 differs, debits and credits: EUR cash has 900 and 0, its entries 100 and 0;",
+        "the seal of per_1 differs, debits and credits: EUR cash has 900 and 0 (accounts: 1), its entries 100 and 0",
+        SEALS,
+        TABLES,
+    ),
+    forged(
+        "a seal with another number of accounts",
+        in_json("payload", '"accounts":1', '"accounts":2', "type = 'period.sealed.v1'"),
+        "EUR cash has 100 and 0 (accounts: 2), its entries 100 and 0 (1)",
+        SEALS,
+        TABLES,
+    ),
+    forged(
+        "a seal with words instead of figures",
+        in_json("payload", '"debits":100', '"debits":"much"', "type = 'period.sealed.v1'"),
+        "EUR cash has 0 and 0 (accounts: 1), its entries 100 and 0 (1)",
+        SEALS,
+        READABLE,
+        STREAMS_KEEP_RULES,
+        CHECKPOINTS,
+    ),
+    forged(
+        "a seal with the digest of other balances",
+        in_json("payload", '"digest":"....', '"digest":"beef', "type = 'period.sealed.v1'"),
+        "the seal of per_1 has the digest beef",
         SEALS,
         TABLES,
     ),
@@ -1078,6 +1162,43 @@ AGAINST_THE_RULES: Final = [
         "a deposit that calls itself year_end",
         in_json("payload", '"kind":"deposit"', '"kind":"year_end"', TRANSACTION),
         "is of the kind year_end, and its unit closes no year with it",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a settlement of another amount",
+        everywhere('"payments":4009', '"payments":4010'),
+        "has 1 entries, 4010 paid and 0 given back; the log has 1, 4009 and 0",
+        SETTLEMENTS,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a settlement with another fee",
+        in_json("payload", '"fee":100', '"fee":99', "type = 'settlement.calculated.v1'"),
+        "has a fee of 99 minor units on 4009 at 25000 millionths",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a settlement of a day that was settled before",
+        in_json("payload", '"day":"[^"]*"', '"day":"2026-11-19"', "type = 'settlement_agreement.day_settled.v1'"),
+        "is settled for 2026-11-19, and its next day is 2026-11-20",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a settlement that is paid to somebody else",
+        in_json("payload", '"payout":"[^"]*"', '"payout":"acct_other"', "type = 'settlement.paid.v1'"),
+        "whose entries are not those of its amounts",
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a deposit that calls itself a settlement",
+        in_json("payload", '"kind":"deposit"', '"kind":"settlement"', TRANSACTION),
+        "is of the kind settlement, and its unit pays out no settlement with it",
         STREAMS_KEEP_RULES,
         TABLES,
     ),
@@ -1156,12 +1277,14 @@ AGAINST_THE_RULES: Final = [
         in_json("metadata", '"rules":\\d+', '"rules":99', ITEM),
         "it was decided under version 99 of the rules",
         STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
     ),
     forged(
         "metadata without the time of the decision",
         in_json("metadata", '"decided_at"', '"decided"', UNIT_OF.format("old-single")),
         "does not say when and under which rules it was decided",
         STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
     ),
     forged(
         "a revision left out",
@@ -1624,6 +1747,8 @@ READ: Final = [
     case("chart_accounts: a row deleted", "DELETE FROM read.chart_accounts WHERE node IS NOT NULL", TABLES),
     case("rates: an end", "UPDATE read.rates SET valid_until = NULL", TABLES),
     case("quotes: one unused", "UPDATE read.quotes SET conversion = NULL", TABLES),
+    case("settlement_agreements: a rate", "UPDATE read.settlement_agreements SET fee_rate = 0", TABLES),
+    case("settlements: a status", "UPDATE read.settlements SET status = 'empty'", TABLES),
     case("conversions: a rate", "UPDATE read.conversions SET rate = rate + 1", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
     case("refusals: a rule", "UPDATE read.refusals SET rule = 'x'", TABLES),
@@ -1644,6 +1769,7 @@ READ: Final = [
         " read.risk_assessments, read.limit_usage, read.chart_nodes, read.chart_accounts,"
         " read.periods, read.period_figures, read.year_end_transactions,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
+        " read.settlement_agreements, read.settlements,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
         " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes",
         STATUS,
@@ -1724,6 +1850,7 @@ SCHEMAS: Final = [
     case("grant: of a column", "GRANT UPDATE (result) ON log.commands TO daybook_api", SCHEMA),
     case("grant: to PUBLIC", "GRANT SELECT ON log.subject_keys TO PUBLIC", SCHEMA),
     case("grant: to change recorded reads", "GRANT UPDATE ON access.reads TO daybook_api", SCHEMA),
+    case("grant: to remove attempts of webhooks", "GRANT DELETE ON webhooks.deliveries TO daybook_api", SCHEMA),
     case("grant: of a function", "GRANT EXECUTE ON FUNCTION log.forget_origins TO PUBLIC", SCHEMA),
     case("grant: of a schema", "GRANT CREATE ON SCHEMA reporting TO daybook_reader", SCHEMA),
     case("grant: of the schema public", "GRANT CREATE ON SCHEMA public TO PUBLIC", SCHEMA),

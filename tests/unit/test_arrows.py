@@ -33,12 +33,14 @@ AREAS: Final[dict[str, frozenset[str]]] = {
     "orders": frozenset({"people", "accounts"}),
     "posts": frozenset({"people"}),
     "processes": frozenset(),
+    "webhooks": frozenset({"people"}),
     "analytics": frozenset({"people", "accounts", "orders", "posts"}),
 }
 # What the decisions of an area may use of another area. Entries are made in one module, and orders pay through it.
 DECISIONS_OF_OTHERS: Final = {
     "domain.accounts": ("domain.people.approval",),
     "domain.orders": ("domain.accounts.posting",),
+    "domain.webhooks": ("domain.people.mail", "domain.people.mailing", "domain.people.person.state"),
 }
 
 # What each package may import of its layer. A folder that is not in this table is an area.
@@ -52,6 +54,7 @@ MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
         "executor": frozenset({"histogram", "keys", "log", "postgres", "tracebacks"}),
         "library": frozenset({"log", "postgres"}),
         "reads": frozenset({"postgres"}),
+        "webhooks": frozenset({"credentials", "keys", "log", "postgres"}),
     },
     "projections": {"engine": frozenset(), "commands": frozenset({"engine"})},
     "api": {

@@ -40,7 +40,7 @@ def import_czech_bank(
         typer.Argument(
             exists=True,
             file_okay=False,
-            help="Folder with account.asc, disp.asc and trans.asc (or parts of it, trans-*.asc)",
+            help="Folder with account.asc, disp.asc, trans.asc (or parts of it, trans-*.asc), and maybe order.asc",
         ),
     ],
     as_json: AsJson = False,
@@ -61,8 +61,8 @@ def import_czech_bank(
         print_json({"imported": asdict(imported), "reconciliation": report.as_json()})
     else:
         out.print(
-            f"{imported.accounts} accounts, {imported.transactions} transactions; {imported.already} rows were there "
-            f"already.",
+            f"{imported.accounts} accounts, {imported.transactions} transactions, {imported.orders} standing orders; "
+            f"{imported.already} rows were there already.",
             highlight=False,
         )
         if imported.without_amount:

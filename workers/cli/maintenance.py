@@ -89,6 +89,24 @@ def forget_reads(
 
 
 @app.command()
+def forget_deliveries(
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Keep those of so many days; default DAYBOOK_DELIVERIES_DAYS")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget attempts to deliver to webhooks whose time of keeping has passed. Run it daily, as the owner."""
+    with owner_connection("forget-deliveries") as (settings, connection):
+        before = now() - timedelta(days=days or settings.deliveries_days)
+        row = connection.execute("SELECT webhooks.forget_deliveries(%s)", (before,)).fetchone()
+    assert row is not None
+    if as_json:
+        print_json({"forgotten": row[0], "before": before})
+    else:
+        out.print(f"{row[0]} attempts of before {before:%Y-%m-%d %H:%M} UTC are forgotten.", highlight=False)
+
+
+@app.command()
 def erase_subject(
     subject: Annotated[str, typer.Argument(help="The id of the person: an owner, a customer, an author, an operator")],
     key: Annotated[str, typer.Option(help="The idempotency key of this request")],

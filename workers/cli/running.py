@@ -24,6 +24,7 @@ from workers.up import up as run_up
 from workers.work import work as run_worker
 from workers.work import work_mail as run_mail_worker
 from workers.work import work_processes as run_process_managers
+from workers.work import work_webhooks as run_webhook_worker
 
 app = typer.Typer()
 
@@ -129,6 +130,15 @@ def mail() -> None:
     Several may run: one of them sends each mail. `GET /v1/mails?status=given_up` lists what nobody got.
     """
     run_mail_worker(settings_of_process())
+
+
+@app.command()
+def webhooks() -> None:
+    """Send events to webhooks, until it is stopped. `GET /v1/webhooks` lists them.
+
+    Several may run: one of them sends to each webhook at a time.
+    """
+    run_webhook_worker(settings_of_process())
 
 
 class What(StrEnum):

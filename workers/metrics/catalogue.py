@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
-Process = Literal["api", "projector", "processes", "topics"]
+Process = Literal["api", "projector", "processes", "topics", "webhooks"]
 
 API: Final[tuple[Process, ...]] = ("api",)
 EXECUTORS: Final[tuple[Process, ...]] = ("api", "topics")
 TOPICS: Final[tuple[Process, ...]] = ("topics",)
 PROJECTOR: Final[tuple[Process, ...]] = ("projector",)
 PROCESSES: Final[tuple[Process, ...]] = ("processes",)
+WEBHOOKS: Final[tuple[Process, ...]] = ("webhooks",)
 EACH: Final[tuple[Process, ...]] = ("api", "projector")
 
 LABELS: Final[Mapping[str, str]] = {
@@ -34,8 +35,10 @@ LABELS: Final[Mapping[str, str]] = {
     "projection": "a projection of [the read models](read-models.md)",
     "manager": "a process manager, such as `publication`",
     "topic": "a topic that the log is published to; there are none without Kafka",
-    "result": "`answered`, or `left_out`: a record without a valid key, whose answer nobody would find",
-    "status": "of processes `waiting`, `working` or `attention`; of mails `waiting`, or `failed` and tried again",
+    "result": "of records of topics `answered`, or `left_out`: a record without a valid key, whose answer nobody would "
+    "find; of deliveries `taken` or `failed`",
+    "status": "of processes `waiting`, `working` or `attention`; of mails `waiting`, or `failed` and tried again; of "
+    "webhooks `active` or `disabled`",
 }
 """The values of each label."""
 
@@ -199,6 +202,31 @@ PROCESSES_KNOWN = Metric(
     "1 if the database gave the figures of processes and mails at this scrape; with 0 they are left out",
     PROCESSES,
 )
+DELIVERIES = Metric(
+    "daybook_deliveries_total",
+    "counter",
+    "Attempts of this process to deliver an event to a webhook",
+    WEBHOOKS,
+    ("result",),
+)
+WEBHOOKS_KNOWN = Metric(
+    "daybook_webhooks_known",
+    "gauge",
+    "1 if the database gave the figures of webhooks at this scrape; with 0 they are left out",
+    WEBHOOKS,
+)
+WEBHOOKS_BY_STATUS = Metric(
+    "daybook_webhooks", "gauge", "Webhooks that are active, or were disabled", WEBHOOKS, ("status",)
+)
+FAILING_WEBHOOKS = Metric(
+    "daybook_failing_webhooks", "gauge", "Active webhooks whose last attempt failed, and is repeated", WEBHOOKS
+)
+WEBHOOK_LAG_EVENTS = Metric(
+    "daybook_webhook_lag_events",
+    "gauge",
+    "Events after the position of the active webhook that is farthest behind",
+    WEBHOOKS,
+)
 TOPIC_RECORDS = Metric(
     "daybook_topic_records_total", "counter", "Records of topics of commands that were read", TOPICS, ("result",)
 )
@@ -245,6 +273,11 @@ METRICS: Final = (
     TIMERS_LATE_SECONDS,
     OPEN_MAILS,
     MAILS_LATE_SECONDS,
+    DELIVERIES,
+    WEBHOOKS_KNOWN,
+    WEBHOOKS_BY_STATUS,
+    FAILING_WEBHOOKS,
+    WEBHOOK_LAG_EVENTS,
     TOPIC_RECORDS,
 )
 """All metrics of Daybook. A new one is added here, and shown by a source in `workers.metrics.sources`."""

@@ -23,8 +23,10 @@ from projections.engine.lag import Lag
 from projections.engine.pages import PageDone
 from projections.people.mails import OpenMails
 from projections.processes.work import OPEN, Counts
+from projections.webhooks.webhooks import Behind
 from workers.metrics import catalogue
 from workers.metrics.catalogue import Metric
+from workers.webhooks.worker import Counts as DeliveryCounts
 
 REFUSALS: Final = (*(code for code, (status, _) in PROBLEMS.items() if status in REFUSED), "wrong_tokens")
 """The codes of refused access."""
@@ -169,6 +171,24 @@ def of_processes(read_open: Callable[[], Open | None]) -> Source:
         yield Sample(catalogue.OPEN_MAILS, mails.waiting, ("waiting",))
         yield Sample(catalogue.OPEN_MAILS, mails.failed, ("failed",))
         yield Sample(catalogue.MAILS_LATE_SECONDS, mails.late_seconds)
+
+    return read
+
+
+def of_webhooks(counts: DeliveryCounts, read_behind: Callable[[], Behind | None]) -> Source:
+    """The figures of webhooks. None from `read_behind`: the database did not answer, and they are not known."""
+
+    def read() -> Iterator[Sample]:
+        yield Sample(catalogue.DELIVERIES, counts.taken, ("taken",))
+        yield Sample(catalogue.DELIVERIES, counts.failed, ("failed",))
+        found = read_behind()
+        yield Sample(catalogue.WEBHOOKS_KNOWN, int(found is not None))
+        if found is None:
+            return
+        yield Sample(catalogue.WEBHOOKS_BY_STATUS, found.active, ("active",))
+        yield Sample(catalogue.WEBHOOKS_BY_STATUS, found.disabled, ("disabled",))
+        yield Sample(catalogue.FAILING_WEBHOOKS, found.failing)
+        yield Sample(catalogue.WEBHOOK_LAG_EVENTS, found.events)
 
     return read
 

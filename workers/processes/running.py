@@ -13,10 +13,12 @@ from psycopg import Connection
 
 from domain.accounts.periods.sealing import TRIAL_BALANCE_UNTIL
 from domain.accounts.periods.year_closing import YEAR_END_BALANCES
+from domain.accounts.settlement.running import MERCHANT_DAY
 from domain.process_manager import ProcessManager
 from domain.registry import MANAGERS
 from eventstore.log.read import CHANNEL
 from eventstore.postgres.connect import connect
+from projections.accounts.merchant_days import MERCHANT_DAY_TABLES, merchant_day
 from projections.accounts.periods.figures import trial_balance_until, year_end_balances
 from projections.engine.outage import DatabaseAwayError, Outage
 from projections.engine.runner import TRANSIENT
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 QUERIES: Mapping[str, Query] = {
     TRIAL_BALANCE_UNTIL: Query(("movements", "trial_balance"), trial_balance_until),
+    MERCHANT_DAY: Query(MERCHANT_DAY_TABLES, merchant_day),
     YEAR_END_BALANCES: Query(("movements", "trial_balance", "chart"), year_end_balances),
 }
 """What process managers may ask for, by name."""

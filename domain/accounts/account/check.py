@@ -36,6 +36,8 @@ from domain.accounts.account.events import (
     OwnerRemoved,
 )
 from domain.accounts.account.state import Account, evolve
+from domain.accounts.approval_event import TransactionApproved
+from domain.accounts.kinds import WITHOUT_APPROVAL
 from domain.accounts.numbers import number_claim
 from domain.accounts.posting_policy import posting_policy
 from domain.accounts.risk.scoring import assess
@@ -87,6 +89,7 @@ def check(before: Account | None, events: Sequence[AccountEvent], decided: Decid
             yield from _leaving(account, entries, events, closes=closes)
             yield from attachment.check_kind(account, entries[0], decided)
             yield from _uncounted(account, entries, events, decided)
+            yield from _unapproved(account, entries)
         else:
             yield from _changed(account, event, decided)
             if isinstance(event, LimitUsed):
@@ -160,14 +163,35 @@ def _uncounted(
     The kind is in the event of the transaction, which stands in the same unit.
     """
     id = entries[0].transaction
-    net = sum(entry.amount if isinstance(entry, AccountCredited) else -entry.amount for entry in entries)
-    if net >= 0 or account.profile.outgoing is None:
+    if _net(entries) >= 0 or account.profile.outgoing is None:
         return
     if any(isinstance(event, LimitUsed) and event.transaction == id for event in events):
         return
     counted = posting_policy(decided.policies).counted_kinds
     what = f"{id} takes from {account.profile.id}, which has outgoing limits, and uses none of them"
     yield Broken(entries[-1], what, Beside(id, lambda event: getattr(event, "kind", None) not in (None, *counted)))
+
+
+def _unapproved(account: Account, entries: Sequence[_Entry]) -> Iterator[Broken]:
+    """Find a transaction that takes more than one person may decide about, and that nobody else approved.
+
+    The approval is in the stream of the transaction, in the same unit. Some kinds need none.
+    """
+    id, above = entries[0].transaction, account.profile.approve_above
+    taken = -_net(entries)
+    if above is None or taken <= above:
+        return
+    what = f"{id} takes {taken} from {account.profile.id}, where another person approves what is above {above}"
+    yield Broken(entries[-1], what, Beside(id, _decided_about))
+
+
+def _decided_about(event: Event) -> bool:
+    return isinstance(event, TransactionApproved) or getattr(event, "kind", None) in WITHOUT_APPROVAL
+
+
+def _net(entries: Iterable[_Entry]) -> int:
+    """Return the change of the balance by these entries, in minor units."""
+    return sum(entry.amount if isinstance(entry, AccountCredited) else -entry.amount for entry in entries)
 
 
 def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterator[Broken]:

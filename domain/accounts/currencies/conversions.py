@@ -265,6 +265,17 @@ def _is_posted(event: ConversionMade, unit: Mapping[str, Sequence[Event]], decid
     return None if used else f"{id} is made at {quote}, which its unit does not use"
 
 
+def _is_made(event: TransactionPosted, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """A transaction of the kind conversion has its conversion in the same unit."""
+    if event.kind != "conversion":
+        return None
+    id = event.originator_id
+    made = (one for events in unit.values() for one in events if isinstance(one, ConversionMade))
+    if any(one.transaction == id for one in made):
+        return None
+    return f"{id} is posted as a conversion, and its unit makes none with it"
+
+
 AGGREGATE = Aggregate(
     name="conversion",
     prefix=f"{CONVERSION}_",
@@ -275,5 +286,5 @@ AGGREGATE = Aggregate(
     written_once=True,
     may={ConvertMoney: EVERYONE},
     check=check,
-    unit_rules={ConversionMade: _is_posted},
+    unit_rules={ConversionMade: _is_posted, TransactionPosted: _is_made},
 )

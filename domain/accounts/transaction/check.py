@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeAlias, get_args
 
 from domain.accounts.account.events import (
@@ -23,6 +23,7 @@ from domain.accounts.numbers import InternalRole, PairRole
 from domain.accounts.periods.state import PERIODS, YearClosed, YearEndReversed, periods
 from domain.accounts.posting import RULES as POSTING_RULES
 from domain.accounts.posting import (
+    Entry,
     TransactionPosted,
     internal_account,
     pair_account,
@@ -31,6 +32,7 @@ from domain.accounts.posting import (
     refuse_without_approval,
 )
 from domain.accounts.posting_policy import posting_policy
+from domain.accounts.settlement.events import SettlementPaid
 from domain.accounts.transaction.conditions import REFERENCES, first_of_each_side, reference_claim
 from domain.accounts.transaction.events import (
     TransactionApproved,
@@ -41,10 +43,11 @@ from domain.accounts.transaction.events import (
     TransactionRejected,
     TransactionReversed,
 )
-from domain.accounts.transaction.reversal import NOT_REVERSED
+from domain.accounts.transaction.reversal import NOT_REVERSED, undoes
 from domain.accounts.transaction.state import TransactionState, evolve
 from domain.accounts.transaction.waiting import RULES as WAITING_RULES
 from domain.accounts.transaction.waiting import (
+    net_taken,
     refuse_before_its_time,
     refuse_late,
     refuse_pending_expiry,
@@ -89,7 +92,7 @@ def check(before: TransactionState | None, events: Sequence[TransactionEvent], d
                     at = decided.decided_at.isoformat()
                     yield Broken(event, f"{event.originator_id} is counted at {event.at.isoformat()}, decided at {at}")
             case TransactionReversed():
-                yield from _reversed(state, event)
+                yield from _reversed(state, event, decided)
             case _:
                 yield from _ended(state, event, decided)
         if event is not events[-1]:
@@ -120,6 +123,9 @@ def _posted(state: TransactionState | None, event: TransactionPosted, decided: D
         yield Broken(event, what, unless=Beside(PERIODS, partial(_closes_with, event.originator_id)))
         if event.value_date != periods(decided.policies).open_from:
             yield Broken(event, f"{event.originator_id} closes a year, and is not of the first open day")
+    if event.kind == "settlement":
+        what = f"{event.originator_id} is of the kind settlement, and its unit pays out no settlement with it"
+        yield Broken(event, what, unless=Beside(event.reference or "", partial(_pays_out, event.originator_id)))
     if state is None:
         return
     id = event.originator_id
@@ -130,10 +136,26 @@ def _posted(state: TransactionState | None, event: TransactionPosted, decided: D
         yield Broken(event, f"{id} is posted with another kind, reference or entries than it was reserved with")
     if (refusal := refuse_posting_pending(state, decided.decided_at)) is not None:
         yield refused(event, refusal, _RULES)
+    yield from _reserves_no_more(state, event, decided)
+
+
+def _reserves_no_more(state: TransactionState, event: TransactionPosted | _Ended, decided: Decided) -> Iterator[Broken]:
+    """What a transaction reserved while it was pending ends in the unit in which it waits no more."""
+    for account in _reserved(state.entries, decided.log):
+        what = f"{state.id} waits no more, and its unit does not end what it reserves on {account}"
+        yield Broken(event, what, unless=Beside(account, partial(_ends_hold, state.id)))
+
+
+def _ends_hold(id: str, event: Event) -> bool:
+    return isinstance(event, HoldCaptured | HoldReleased | HoldExpired) and event.hold == id
 
 
 def _closes_with(id: str, event: Event) -> bool:
     return isinstance(event, YearClosed) and id in event.transactions
+
+
+def _pays_out(id: str, event: Event) -> bool:
+    return isinstance(event, SettlementPaid) and event.transaction == id
 
 
 def _stands_no_more(id: str, event: Event) -> bool:
@@ -157,12 +179,14 @@ def _ended(state: TransactionState | None, event: _Ended, decided: Decided) -> I
             yield Broken(event, f"{event.by} asked for {id}, and decided about it")
     if refusal is not None:
         yield refused(event, refusal, _RULES)
+    if not isinstance(event, TransactionApproved):  # it is posted in its unit, and that ends the holds
+        yield from _reserves_no_more(state, event, decided)
     if not isinstance(event, TransactionExpired | TransactionApproved) and event.subject != state.subject:
         yield Broken(event, f"the texts of {id} are about {state.subject}, not about {event.subject}")
 
 
-def _reversed(state: TransactionState | None, event: TransactionReversed) -> Iterator[Broken]:
-    """What is reversed only grows, and never above what was posted."""
+def _reversed(state: TransactionState | None, event: TransactionReversed, decided: Decided) -> Iterator[Broken]:
+    """What is reversed only grows, by what the reversing transaction undoes, and never above what was posted."""
     assert state is not None, "the fold was tried before"
     id = event.originator_id
     if state.status not in ("posted", "partly_reversed"):
@@ -174,11 +198,19 @@ def _reversed(state: TransactionState | None, event: TransactionReversed) -> Ite
     grows = len(now) == len(amounts) and all(a <= b <= c for a, b, c in zip(before, now, amounts, strict=True))
     if not grows or now == before:
         yield Broken(event, f"{id} is reversed up to {list(now)} of {amounts} minor units, after {list(before)}")
-    elif event.whole is not (list(now) == amounts):
+        return
+    added = [b - a for a, b in zip(before, now, strict=True)]
+    what = f"{id} is reversed by {event.by} for {added} minor units of its entries, which that does not undo"
+    yield Broken(event, what, unless=Beside(event.by, partial(_undoes, state.entries, added, decided.log)))
+    if event.whole is not (list(now) == amounts):
         yield Broken(event, f"{id} is {'wholly' if event.whole else 'partly'} reversed, with {list(now)} of {amounts}")
     elif event.whole and state.kind == "year_end":
         what = f"{id} closed a year and is wholly reversed, and its unit does not say that the year is open"
         yield Broken(event, what, unless=Beside(PERIODS, partial(_stands_no_more, id)))
+
+
+def _undoes(original: Sequence[Entry], amounts: Sequence[int], log: str, event: Event) -> bool:
+    return isinstance(event, TransactionPosted) and undoes(event, original, amounts, log)
 
 
 # Events that must stand beside others in their unit
@@ -241,27 +273,30 @@ def _pended_is_reserved(event: TransactionPended, unit: Mapping[str, Sequence[Ev
         for one in events
         if isinstance(one, HoldPlaced) and one.hold == id
     }
-    taken: dict[str, int] = {}
-    for entry in event.entries:
-        taken[entry.account] = taken.get(entry.account, 0) - entry.signed
-    currencies = {entry.account: entry.currency for entry in event.entries}
-    for account in sorted(held.keys() | {account for account, amount in taken.items() if amount > 0}):
-        takes, holds = max(0, taken.get(account, 0)), held.get(account, 0)
-        if takes != holds and (holds or not _is_internal(account, currencies[account], decided.log)):
-            return f"{id} takes {takes} from {account}, and reserves {holds} there"
+    takes = _reserved(event.entries, decided.log)
+    for account in sorted(held.keys() | takes.keys()):
+        if takes.get(account, 0) != held.get(account, 0):
+            return f"{id} takes {takes.get(account, 0)} from {account}, and reserves {held.get(account, 0)} there"
     return None
 
 
-def _is_internal(account: str, currency: str, log: str) -> bool:
-    """Whether the account belongs to the ledger itself. Its id says so, without its state."""
-    if account in {internal_account(log, role, currency) for role in get_args(InternalRole)}:
-        return True
-    pairs = (f"{one}:{other}" for foreign in EXPONENTS for one, other in ((currency, foreign), (foreign, currency)))
-    return account in {pair_account(log, role, pair, currency) for pair in pairs for role in get_args(PairRole)}
+def _reserved(entries: Sequence[Entry], log: str) -> dict[str, int]:
+    """Return what has to be reserved on each account, in minor units. Nothing is on the ledger's own accounts."""
+    currencies = {entry.account: entry.currency for entry in entries}
+    takes = net_taken(entries).items()
+    return {id: amount for id, amount in takes if id not in _internal_accounts(log, currencies[id])}
+
+
+@lru_cache(maxsize=len(EXPONENTS))
+def _internal_accounts(log: str, currency: str) -> frozenset[str]:
+    """Return the ids of the accounts in a currency that belong to the ledger itself, whether they are open or not."""
+    pairs = [f"{one}:{other}" for foreign in EXPONENTS for one, other in ((currency, foreign), (foreign, currency))]
+    roles = {internal_account(log, role, currency) for role in get_args(InternalRole)}
+    return frozenset(roles | {pair_account(log, role, pair, currency) for pair in pairs for role in get_args(PairRole)})
 
 
 def _ended_is_released(event: _Ended, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
-    """An approved transaction is posted in its unit, and another one releases its holds (the accounts' checks)."""
+    """An approved transaction is posted in its unit."""
     posted = any(isinstance(one, TransactionPosted) for one in unit.get(event.originator_id, ()))
     if isinstance(event, TransactionApproved) and not posted:
         return f"{event.originator_id} is approved, and its unit does not post it"
@@ -279,6 +314,19 @@ def _reversed_by_another(
     if not any(isinstance(one, TransactionDetailed) and one.parent == id for one in of_other):
         return f"{id} is reversed by {by}, which does not name it as its parent"
     return None
+
+
+def _undoing_reverses(event: TransactionPosted, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
+    """What is posted as a reversal, refund or chargeback reverses its parent in the same unit."""
+    if event.kind not in NOT_REVERSED:
+        return None
+    id = event.originator_id
+    parent = next((one.parent for one in unit[id] if isinstance(one, TransactionDetailed)), None)
+    if parent is None:
+        return f"{id} is posted as a {event.kind}, and names no parent that it undoes"
+    if any(isinstance(one, TransactionReversed) and one.by == id for one in unit.get(parent, ())):
+        return None
+    return f"{id} is posted as a {event.kind} of {parent}, which its unit does not reverse"
 
 
 def _used_by_its_transaction(event: LimitUsed, unit: Mapping[str, Sequence[Event]], decided: Decided) -> str | None:
@@ -378,6 +426,7 @@ UNIT_RULES: Mapping[type[Event], UnitRule] = {
     HoldReleased: _hold_ends_with_its_transaction,
     HoldExpired: _hold_ends_with_its_transaction,
     TransactionPended: _pended_is_reserved,
+    TransactionPosted: _undoing_reverses,
     TransactionApproved: _ended_is_released,
     TransactionReversed: _reversed_by_another,
     TransactionCounted: _counted_somewhere,

@@ -1,6 +1,7 @@
 """The events of a transaction that waits before it is posted, and of one that is reversed.
 
-`TransactionPosted` is in `domain.accounts.posting`, and `TransactionDetailed` in `domain.accounts.details`.
+`TransactionPosted` is in `domain.accounts.posting`, `TransactionDetailed` in `domain.accounts.details`, and
+`TransactionApproved` in `domain.accounts.approval_event`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
+from domain.accounts.approval_event import TransactionApproved as TransactionApproved
 from domain.accounts.details import TransactionCounted, TransactionDetailed
 from domain.accounts.posting import Entry, TransactionKind, TransactionPosted
 from domain.kernel import Event, Personal
@@ -28,12 +30,6 @@ class TransactionPended(Event, frozen=True):
     awaits: Awaits
     initiator: str | None  # the person who asked for it; None for a program
     expires_at: datetime | None  # aware, UTC; None: until it is posted or cancelled
-
-
-class TransactionApproved(Event, frozen=True):
-    """Another person than the initiator approved the pending transaction. It is posted in the same unit."""
-
-    by: str
 
 
 class TransactionRejected(Event, frozen=True):

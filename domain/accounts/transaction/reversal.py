@@ -15,7 +15,7 @@ from msgspec import field
 
 from domain.accounts.account.events import LimitReturned
 from domain.accounts.account.state import Account
-from domain.accounts.allocation import half_even
+from domain.accounts.allocation import MILLIONTHS, half_even
 from domain.accounts.details import Details, Relation
 from domain.accounts.periods.state import PERIODS, YearEndReversed, periods
 from domain.accounts.posting import (
@@ -52,8 +52,6 @@ from domain.kernel import (
 from domain.money import MAX_AMOUNT, show
 from domain.permissions import COMMANDERS
 
-MILLIONTHS = 1_000_000
-"""The unit of rates: 0.025 is 25,000 millionths."""
 NOT_REVERSED: frozenset[TransactionKind] = frozenset({"reversal", "refund", "chargeback"})
 """The kinds of transactions that undo others. They are not undone themselves: post the original again instead."""
 
@@ -117,6 +115,10 @@ RULES: dict[str, str] = {
         "Transaction {transaction} has {debits} debits in {currency}, so it is not known which of them paid the fee; "
         "name the entries to reverse."
     ),
+    "reversal_of_conversion": (
+        "Transaction {transaction} is a conversion, whose sides belong together; it is reversed as a whole, with or "
+        "without its spread."
+    ),
     "reversal_currency": "Entry {entry} of transaction {transaction} is in {booked}; the amount is in {currency}.",
     "reversal_before_original": (
         "The value date {value_date} is before that of transaction {transaction}, {posted_on}; it is undone then "
@@ -159,12 +161,12 @@ def refund(command: RefundTransaction, states: States, context: Context) -> Deci
         net = show(command.amount - fee, currency)
         figures: dict[str, Figure] = {"rate": command.fee_rate, "net": net, "currency": currency}
         return Refused("refund_fee", {**figures, "amount": show(command.amount, currency)})
-    fees = internal_account(context.log, "fees", currency)
-    if fee and fees not in states:
-        return NeedsStreams((fees,))
-    if fee and found(states, fees, Account) is None:
-        return Refused("internal_account_missing", {"role": "fees", "currency": currency})
-    charged = (Entry(fees, "credit", fee, currency),) if fee else ()
+    charged = (_fee_entry(context.log, fee, currency),) if fee else ()
+    for entry in charged:
+        if entry.account not in states:
+            return NeedsStreams((entry.account,))
+        if found(states, entry.account, Account) is None:
+            return Refused("internal_account_missing", {"role": "fees", "currency": currency})
     return _undone(command, original, amounts, "refund", "refund", states, context, charged=charged)
 
 
@@ -207,6 +209,8 @@ def left_of(original: TransactionState) -> tuple[int, ...]:
 
 
 def _of_parts(original: TransactionState, parts: Sequence[Part]) -> tuple[int, ...] | Refused:
+    if original.kind == "conversion":
+        return Refused("reversal_of_conversion", {"transaction": original.id})
     amounts = [0] * len(original.entries)
     for part in parts:
         if not 0 < part.entry <= len(amounts):
@@ -303,17 +307,6 @@ def _undone(
     if value_date < original.value_date:
         figures: dict[str, Figure] = {"transaction": original.id, "value_date": value_date.isoformat()}
         return Refused("reversal_before_original", {**figures, "posted_on": original.value_date.isoformat()})
-    fee = sum(entry.amount for entry in charged)
-    entries = tuple(
-        Entry(
-            account=entry.account,
-            side=_OTHER[entry.side],
-            amount=amount - fee if entry.side == "debit" else amount,
-            currency=entry.currency,
-        )
-        for entry, amount in zip(original.entries, amounts, strict=True)
-        if amount
-    )
     gone = original.reversed or (0,) * len(amounts)
     reversed = tuple(a + b for a, b in zip(gone, amounts, strict=True))
     subject = owner_of(original.entries, states)
@@ -321,7 +314,7 @@ def _undone(
         Transaction(
             id=command.transaction,
             kind=kind,
-            entries=(*entries, *charged),
+            entries=undoing_entries(original.entries, amounts, charged),
             value_date=value_date,
             reference=command.reference,
             description=command.reason if subject is not None else None,
@@ -353,6 +346,42 @@ def _undone(
     returned = _returned(original, decision.events, states)
     of_year = _year_end_reversed(event, states) if event.whole and original.kind == "year_end" else ()
     return Accepted((*decision.events, *returned, event, *of_year), result, decision.commuting)
+
+
+def undoing_entries(
+    original: Sequence[Entry], amounts: Sequence[int], charged: tuple[Entry, ...] = ()
+) -> tuple[Entry, ...]:
+    """Return the entries that undo these amounts of the original ones, and those of a fee.
+
+    Who gets the money pays the fee.
+    """
+    fee = sum(entry.amount for entry in charged)
+    entries = tuple(
+        Entry(
+            account=entry.account,
+            side=_OTHER[entry.side],
+            amount=amount - fee if entry.side == "debit" else amount,
+            currency=entry.currency,
+        )
+        for entry, amount in zip(original, amounts, strict=True)
+        if amount
+    )
+    return (*entries, *charged)
+
+
+def undoes(posted: TransactionPosted, original: Sequence[Entry], amounts: Sequence[int], log: str) -> bool:
+    """Return whether the transaction undoes these amounts of the original entries. A refund may charge a fee."""
+    if posted.entries == undoing_entries(original, amounts):
+        return True
+    if posted.kind != "refund" or not posted.entries:
+        return False
+    last = posted.entries[-1]
+    charged = _fee_entry(log, last.amount, last.currency)
+    return posted.entries == undoing_entries(original, amounts, (charged,))
+
+
+def _fee_entry(log: str, amount: int, currency: str) -> Entry:
+    return Entry(internal_account(log, "fees", currency), "credit", amount, currency)
 
 
 def _year_end_reversed(event: TransactionReversed, states: States) -> tuple[YearEndReversed, ...]:

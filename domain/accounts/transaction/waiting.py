@@ -10,7 +10,7 @@ transaction waits by itself if another person has to decide.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import cast
 
@@ -124,14 +124,19 @@ def reserved(entries: tuple[Entry, ...], states: States) -> dict[str, int]:
 
     The ledger's own accounts have no limits, so nothing is reserved on them.
     """
+    return {
+        id: amount
+        for id, amount in net_taken(entries).items()
+        if (account := found(states, id, Account)) is not None and not account.profile.internal
+    }
+
+
+def net_taken(entries: Sequence[Entry]) -> dict[str, int]:
+    """Return what a transaction with these entries takes from each account that it takes from, in minor units."""
     net: dict[str, int] = {}
     for entry in entries:
         net[entry.account] = net.get(entry.account, 0) - entry.signed
-    return {
-        id: amount
-        for id, amount in net.items()
-        if amount > 0 and (account := found(states, id, Account)) is not None and not account.profile.internal
-    }
+    return {id: amount for id, amount in net.items() if amount > 0}
 
 
 def refuse_pending_expiry(transaction: str, expires_at: datetime | None, now: datetime) -> Refused | None:

@@ -1,4 +1,8 @@
-"""How transactions become rows of `movements`: summed per account and day here, added to the rows in one statement."""
+"""How transactions become rows of `movements`: summed per account and day here, added to the rows in one statement.
+
+What is booked on another day than its value date is also summed per account and pair of days. So what was booked before
+any day, with any value dates, is a sum of rows. An account whose value dates are the days of booking has none of these.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from psycopg import Connection
 
 from domain.accounts.posting import TransactionPosted
 from eventstore.postgres.arrays import BinaryArray, int8_array, text_array
-from projections.accounts.movements.tables import TABLE, VIEW
+from projections.accounts.movements.tables import OTHER_DAYS, TABLE, VIEW
 from projections.engine.projection import FoldCache, FoldError, Projection, RecordedEvent
 
 _ACCOUNT = itemgetter(0)
@@ -29,8 +33,22 @@ class Sums:
     position: int = 0  # position of the last transaction
 
 
+@dataclass(slots=True)
+class OtherSums:
+    """The sums of one account, value date and other day of booking."""
+
+    first: int  # position of the first transaction
+    debits: int = 0  # minor units
+    credits: int = 0
+    entries: int = 0
+    last: int = 0  # position of the last transaction
+
+
 Movements = dict[date, dict[str, Sums]]
 """Sums by day and account."""
+OtherDays = dict[tuple[str, str, str], OtherSums]
+"""Sums by account, value date and day of booking, where the days differ. Days are texts."""
+Parameters = tuple[BinaryArray, ...]
 
 # One writer at a time holds the checkpoint, so no other row can appear: MERGE is safe, and a tenth cheaper than
 # INSERT … ON CONFLICT. An account has one currency. With another one MERGE finds no row, and the insert conflicts.
@@ -47,14 +65,33 @@ USING (SELECT unnest(%s::text[]) AS account, unnest(%s::text[])::date AS day, un
       VALUES (s.account, s.day, s.currency, s.debits::numeric, s.credits::numeric, s.entries, s.position)
 """
 
+_ADD_OTHER_DAYS = """
+MERGE INTO movements_booked_on_other_days m
+USING (SELECT unnest(%s::text[]) AS account, unnest(%s::text[])::date AS day, unnest(%s::text[])::date AS booked_on,
+              unnest(%s::text[]) AS debits, unnest(%s::text[]) AS credits, unnest(%s::bigint[]) AS entries,
+              unnest(%s::bigint[]) AS first, unnest(%s::bigint[]) AS last) AS s
+   ON m.account = s.account AND m.day = s.day AND m.booked_on = s.booked_on
+ WHEN MATCHED THEN UPDATE
+  SET debits = m.debits + s.debits::numeric, credits = m.credits + s.credits::numeric, entries = m.entries + s.entries,
+      last_position = s.last
+ WHEN NOT MATCHED THEN INSERT (account, day, booked_on, debits, credits, entries, first_position, last_position)
+      VALUES (s.account, s.day, s.booked_on, s.debits::numeric, s.credits::numeric, s.entries, s.first, s.last)
+"""
+_DAY = 10
+"""Characters of a day at the beginning of a time as PostgreSQL writes it: 2024-01-02."""
 
-def fold(events: Iterable[RecordedEvent]) -> Movements:
+
+def fold(events: Iterable[RecordedEvent]) -> tuple[Movements, OtherDays]:
     """The sums of these transactions. Raises `FoldError` for an account that has entries in two currencies."""
-    movements: Movements = {}
-    for position, _, event in events:
-        of_day = movements.get(event.value_date)
-        if of_day is None:
-            movements[event.value_date] = of_day = {}
+    days: dict[date, tuple[str, dict[str, Sums]]] = {}  # each day as a text, and its sums
+    other_days: OtherDays = {}
+    for position, at, event in events:
+        found = days.get(event.value_date)
+        if found is None:
+            days[event.value_date] = found = event.value_date.isoformat(), {}
+        value_date, of_day = found
+        if not at.startswith(value_date):
+            _add_other_day(other_days, position, at[:_DAY], value_date, event)
         for entry in event.entries:
             sums = of_day.get(entry.account)
             if sums is None:
@@ -67,11 +104,28 @@ def fold(events: Iterable[RecordedEvent]) -> Movements:
                 sums.debits += entry.amount
             sums.entries += 1
             sums.position = position
-    return movements
+    return {day: of_day for day, (_, of_day) in days.items()}, other_days
 
 
-def lay_out(movements: Movements) -> tuple[BinaryArray, ...]:
-    """The sums as parameters, sorted by account, like the index."""
+def _add_other_day(
+    other_days: OtherDays, position: int, booked_on: str, value_date: str, event: TransactionPosted
+) -> None:
+    """Add the entries of a transaction that was booked on another day."""
+    for entry in event.entries:
+        key = entry.account, value_date, booked_on
+        sums = other_days.get(key)
+        if sums is None:
+            other_days[key] = sums = OtherSums(position)
+        if entry.side == "credit":
+            sums.credits += entry.amount
+        else:
+            sums.debits += entry.amount
+        sums.entries += 1
+        sums.last = position
+
+
+def lay_out(movements: Movements, other_days: OtherDays) -> tuple[Parameters, Parameters | None]:
+    """The sums as parameters of the two statements, sorted like the indexes; None without other days."""
     rows: list[tuple[str, str, str, str, str, int, int]] = []
     for day, of_day in movements.items():
         written = str(day)
@@ -81,7 +135,7 @@ def lay_out(movements: Movements) -> tuple[BinaryArray, ...]:
         ]
     rows.sort(key=_ACCOUNT)
     account, days, currency, debits, credits, entries, position = zip(*rows, strict=True)
-    return (
+    added = (
         text_array(account),
         text_array(days),
         text_array(currency),
@@ -90,20 +144,40 @@ def lay_out(movements: Movements) -> tuple[BinaryArray, ...]:
         int8_array(entries),
         int8_array(position),
     )
+    return added, _lay_out_other_days(other_days) if other_days else None
 
 
-def write(connection: Connection[Any], movements: tuple[BinaryArray, ...], cache: FoldCache) -> None:
+def _lay_out_other_days(other_days: OtherDays) -> Parameters:
+    keys = sorted(other_days)
+    account, days, booked_on = zip(*keys, strict=True)
+    sums = [other_days[key] for key in keys]
+    return (
+        text_array(account),
+        text_array(days),
+        text_array(booked_on),
+        text_array([str(one.debits) for one in sums]),
+        text_array([str(one.credits) for one in sums]),
+        int8_array([one.entries for one in sums]),
+        int8_array([one.first for one in sums]),
+        int8_array([one.last for one in sums]),
+    )
+
+
+def write(connection: Connection[Any], added: tuple[Parameters, Parameters | None], cache: FoldCache) -> None:
     """Add the sums."""
+    movements, other_days = added
     connection.execute(_ADD, movements)
+    if other_days is not None:
+        connection.execute(_ADD_OTHER_DAYS, other_days)
 
 
 MOVEMENTS = Projection(
     name="movements",
     area="accounts",
     events=(TransactionPosted,),
-    read_tables=(TABLE,),
+    read_tables=(TABLE, OTHER_DAYS),
     reports=(VIEW,),
-    fold=lambda events: lay_out(fold(events)),
+    fold=lambda events: lay_out(*fold(events)),
     write=write,
     version=2,
 )

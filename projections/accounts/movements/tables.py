@@ -20,6 +20,20 @@ TABLE = read_table(
     storage="fillfactor = 80",  # the rows of the current days are changed again and again
 )
 
+OTHER_DAYS = read_table(
+    "movements_booked_on_other_days",
+    "One row an account, value date and another day of booking: the part of the movements that was not booked on its "
+    "value date. Amounts in minor units.",
+    code("account", "Public id of the account.", key=True),
+    day("day", "The value date.", key=True),
+    day("booked_on", "The day of booking, UTC.", key=True),
+    number("entries", "Entries of that value date that were booked on that day."),
+    total("debits", "Sum of the debits."),
+    total("credits", "Sum of the credits."),
+    number("first_position", "Position in the log of the first transaction with such an entry."),
+    number("last_position", "Position in the log of the last one."),
+)
+
 VIEW = View(
     TABLE,
     "One row an account and value date with entries. Amounts in major units.",

@@ -44,7 +44,11 @@ TABLE = read_table(
     free_text("description", "Free text. NULL once the person it is about was erased.", optional=True),
     flag("description_erased", "Whether the description is gone with a person's key."),
     json_value("entries", "[{account, side, amount, currency}] in their order, minor units."),
-    code("parent", "The transaction that it belongs to, such as the reversed one.", optional=True),
+    code(
+        "parent",
+        "The transaction that it belongs to, such as the reversed one, or the recurring payment.",
+        optional=True,
+    ),
     code("relation", "What it is to its parent.", optional=True),
     code("template", "The template that made its entries.", optional=True),
     number("template_version", "The version of that template.", optional=True),

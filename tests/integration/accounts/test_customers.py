@@ -26,14 +26,18 @@ from tests.support.service import Service, service_on
 
 MOMENT = timedelta(microseconds=1)
 MISSING = "acct_01h455vb4pex5vsknk084sn02q"
+PERIOD: dict[str, Any] = {"from": NOW.date().isoformat(), "to": (NOW.date() + timedelta(days=1)).isoformat()}
 CASH = internal_account("main", "cash", "EUR")
 READS = {
     "/v1/account-persons",
     "/v1/accounts",
     "/v1/accounts/{account}",
+    "/v1/accounts/{account}/balance",
+    "/v1/accounts/{account}/daily-balances",
     "/v1/accounts/{account}/entries",
     "/v1/accounts/{account}/limit-usage",
     "/v1/accounts/{account}/movements",
+    "/v1/accounts/{account}/statement",
     "/v1/holds",
     "/v1/holds/{hold}",
     "/v1/conversions",
@@ -82,7 +86,8 @@ def test_every_read_that_is_open_to_customers_is_tried_here() -> None:
         and "GET" in (declared.route.methods or ())
     }
     of_people = {path for path in open_to_them if path.startswith("/v1/people/")}  # tests/integration/people has them
-    assert open_to_them - of_people == READS
+    recurring = {path for path in open_to_them if path.startswith("/v1/recurring-payments")}  # test_recurring.py
+    assert open_to_them - of_people - recurring == READS
 
 
 # Random worlds
@@ -184,6 +189,7 @@ class World:
         assert self._all("accounts", person, limit=2) == [one for one in staff if one["account"] in seen]
         for account in staff:
             self._check_account(person, account, account["account"] in seen)
+            self._check_statement(person, account["account"], seen)
         self._check_transactions(person, seen)
         self._check_holds(person, seen)
         self._check_persons(person, at)
@@ -192,15 +198,31 @@ class World:
         id = account["account"]
         by_number = self._all("accounts", person, number=account["number"])
         assert by_number == ([account] if visible else [])
-        for what in ("", "/entries", "/limit-usage", "/movements"):
-            path = f"accounts/{id}{what}"
-            answer = self.get(path, person)
+        for what in ("", "/balance", "/daily-balances", "/entries", "/limit-usage", "/movements"):
+            path, asked = f"accounts/{id}{what}", PERIOD if what == "/daily-balances" else {}
+            answer = self.get(path, person, **asked)
             if visible:
-                assert found(answer) == found(self.get(path))
+                assert found(answer) == found(self.get(path, **asked))
             else:
-                missing = self.get(path.replace(id, MISSING), person)
+                missing = self.get(path.replace(id, MISSING), person, **asked)
                 assert (answer.status_code, missing.status_code) == (404, 404)
                 assert answer.text.replace(id, MISSING) == missing.text
+
+    def _check_statement(self, person: str, id: str, seen: set[str]) -> None:
+        """The lines are those that staff gets. They name the other side of a payment, or what the person sees."""
+        path = f"accounts/{id}/statement"
+        answer = self.get(path, person, **PERIOD)
+        if id not in seen:
+            missing = self.get(path.replace(id, MISSING), person, **PERIOD)
+            assert (answer.status_code, missing.status_code) == (404, 404)
+            assert answer.text.replace(id, MISSING) == missing.text
+            return
+        expected = found(self.get(path, **PERIOD))
+        for line in expected["items"]:
+            if line["kind"] == "journal":  # it has three entries
+                line["counterparties"] = [other for other in line["counterparties"] if other in seen]
+                line["counterparties_in_all"] = len(line["counterparties"])
+        assert found(answer) == expected
 
     def _check_transactions(self, person: str, seen: set[str]) -> None:
         expected = []

@@ -160,6 +160,10 @@ def of_accounts(service: Service) -> None:
         service.post(f"accounts/{closed}/reopen", {"reason": "r"}, role="operator")
     for path in ("accounts", f"accounts/{account}", f"accounts/{account}/entries", f"accounts/{account}/movements"):
         service.get(path)
+    period: dict[str, Any] = {"from": "2020-01-01", "to": "2020-12-31"}
+    service.get(f"accounts/{account}/balance", value_date=TODAY.isoformat())
+    service.get(f"accounts/{account}/daily-balances", **period)
+    service.get(f"accounts/{account}/statement", **{**period, "to": "2099-12-31"}, limit=1)
     service.get("accounts", limit=1)
     for path in ("transactions", f"transactions/{transaction}", "trial-balance", "accounts/acct_x"):
         service.get(path)

@@ -66,8 +66,8 @@ def test_lists_are_polled_by_position(service: Service, path: str, filters: Any,
 
 @pytest.mark.parametrize(
     "path",
-    ["accounts/acct_x", "accounts/acct_x/entries", "accounts/acct_x/movements", "transactions/txn_x", "orders/ord_x",
-     "posts/post_x", "posts/post_x/revisions"],
+    ["accounts/acct_x", "accounts/acct_x/entries", "accounts/acct_x/movements", "accounts/acct_x/balance",
+     "transactions/txn_x", "orders/ord_x", "posts/post_x", "posts/post_x/revisions"],
 )  # fmt: skip
 def test_a_thing_that_does_not_exist_is_unknown(service: Service, path: str) -> None:
     response = service.get(path)

@@ -179,6 +179,24 @@ ABILITIES |= {
     "make a table among the reads": by("CREATE TABLE access.mine ()"),
 }
 
+_POSITION = "(log, webhook, begun, restarted, position, ahead, failures, turn) VALUES (1, 'whk_1', 1, 1, 0, '{}', 0, 1)"
+_DELIVERY = "(log, webhook, position, attempt, at, milliseconds) VALUES (1, 'whk_1', 1, 1, now(), 0)"
+for _table, _values, _changers in (("positions", _POSITION, ("api",)), ("deliveries", _DELIVERY, ())):
+    ABILITIES |= {
+        f"add to webhooks.{_table}": by(f"INSERT INTO webhooks.{_table} {_values} ON CONFLICT DO NOTHING", "api"),
+        f"read webhooks.{_table}": by(f"SELECT * FROM webhooks.{_table}", "api", "query", "audit"),
+        f"update webhooks.{_table}": by(f"UPDATE webhooks.{_table} SET position = position", *_changers),
+        f"delete from webhooks.{_table}": by(f"DELETE FROM webhooks.{_table}"),
+        f"truncate webhooks.{_table}": by(f"TRUNCATE webhooks.{_table}"),
+        f"alter webhooks.{_table}": by(f"ALTER TABLE webhooks.{_table} ADD COLUMN x int"),
+        f"drop webhooks.{_table}": by(f"DROP TABLE webhooks.{_table} CASCADE"),
+    }
+ABILITIES |= {
+    "forget deliveries": by("SELECT webhooks.forget_deliveries(now())"),
+    "make a function among the webhooks": by("CREATE FUNCTION webhooks.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+    "make a table among the webhooks": by("CREATE TABLE webhooks.mine ()"),
+}
+
 
 @pytest.fixture(scope="module")
 def prepared(server: Server) -> Iterator[Database]:

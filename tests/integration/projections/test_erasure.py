@@ -10,6 +10,8 @@ from psycopg import Connection
 
 from domain.accounts.account.events import AccountDetailsChanged, AccountFrozen
 from domain.accounts.periods.state import PERIODS, PeriodClosed, PeriodReopeningAsked
+from domain.accounts.recurring import Schedule
+from domain.accounts.recurring.state import RecurringPaymentCreated
 from domain.orders.order import OrderPlaced, PlacedLine
 from domain.people.person.events import PersonProfileChanged, PersonRegistered, PersonSuspended
 from domain.posts.post import PostDeleted, PostDrafted, PostRevised
@@ -50,6 +52,24 @@ def everything_about(filler: Filler, person: str, suffix: str, *, again: bool = 
             PeriodReopeningAsked(f"{PERIODS}-{suffix}", 2, f"per_{suffix}", f"appr_{suffix}", person, "a mistake"),
         ],
         [OrderPlaced(f"ord_{suffix}", 1, person, "EUR", LINES, ("Tea",), 6, None, {})],
+        [
+            RecurringPaymentCreated(
+                originator_id=f"recur_{suffix}",
+                originator_version=1,
+                payer=id,
+                payee=id,
+                amount=1,
+                currency="EUR",
+                schedule=Schedule("days", 1, date.min),
+                due_on=date.min,
+                reference=None,
+                metadata={},
+                subject=person,
+                description="to myself",
+                initiator=None,
+                by_customer=False,
+            )
+        ],
     ]
 
 

@@ -141,6 +141,10 @@ KEYS = {
     "entries": "account, number",
     "holds": "hold, account",
     "limit_usage": "account, day",
+    "business_calendar": "policy",
+    "business_calendar_versions": "policy, version",
+    "recurring_payments": "payment",
+    "recurring_runs": "payment, version",
     "fee_schedule_versions": "schedule, number",
     "fee_schedules": "schedule",
     "mails": "mail",
@@ -165,6 +169,7 @@ KEYS = {
     "templates": "template",
     "transactions": "transaction",
     "trial_balance": "currency, type",
+    "webhooks": "webhook",
 }
 
 

@@ -16,6 +16,7 @@ from domain.accounts.account.events import AccountDetailsChanged, AccountFrozen,
 from domain.kernel import Event
 from domain.orders.order import OrderConfirmed
 from domain.posts.post import PostRevised
+from eventstore.log import read
 from eventstore.log.codec import Codec
 from projections.accounts import account_persons as persons
 from projections.accounts.accounts import fold as accounts_fold
@@ -24,6 +25,8 @@ from projections.accounts.entries import fold as entries_fold
 from projections.accounts.entries import queries as entries
 from projections.accounts.movements import fold as movements_fold
 from projections.accounts.movements import queries as movements
+from projections.accounts.statements import balances, booked, sums
+from projections.accounts.statements import statement as statements
 from projections.accounts.transactions import queries as transactions
 from projections.accounts.trial_balance import fold as trial_balance_fold
 from projections.commands import refusals
@@ -238,6 +241,10 @@ _FILL = (
     """INSERT INTO read.movements (day, entries, account, currency, debits, credits, last_position)
        SELECT date '2024-01-01' + n / 100, 1, 'acct_' || n % 100, 'EUR', 1, 1, n
        FROM generate_series(1, {many}) n ON CONFLICT DO NOTHING""",
+    """INSERT INTO read.movements_booked_on_other_days (day, booked_on, entries, account, debits, credits,
+       first_position, last_position)
+       SELECT date '2024-01-01' + n / 100, date '2024-01-02' + n / 100, 1, 'acct_' || n % 100, 1, 1, n, n
+       FROM generate_series(1, {many}) n ON CONFLICT DO NOTHING""",
     """INSERT INTO read.orders (total, version, position, placed_at, last_position, last_at, reason_erased,
        names_erased, metadata, "order", customer, currency, status)
        SELECT 1, 1, n, now(), n, now(), false, false, '{{}}', 'ord_' || n, 'customer' || n / 10, 'EUR',
@@ -322,6 +329,22 @@ HOT: dict[str, tuple[str, Any]] = {
     ),
     "daily balances": (movements.DAILY_BALANCES, {"account": A, "from": D, "until": D}),
     "balance on a day": (movements.BALANCE_ON, [A, D]),
+    "last entries by a position": (booked.LAST, {"account": A, "upto": [N], "before": [booked.LATEST]}),
+    "sums of value dates": (sums.OF_VALUE_DATES, {"account": A, "since": D, "until": D}),
+    "sums of days of booking": (
+        sums.OF_DAYS, {"account": A, "since": D, "until": D, "booked_since": D, "booked_until": D},
+    ),
+    "sums of entries": (sums.OF_ENTRIES, {"account": A, "low": 1, "high": 100, "since": D, "until": D}),
+    "balances of days": (balances.STEPS, {"every": "day", "account": A, "low": 1, "high": 100}),
+    "value dates of a statement": (statements.DAYS, {"account": A, "since": D, "until": D, "upto": N}),
+    "numbers of a statement by value": (
+        statements.NUMBERS, {"account": A, "days": [D], "lows": [1], "highs": [100]},
+    ),
+    "lines of a statement": (statements.DETAILS, {"account": A, "numbers": [1, 2, 3]}),
+    "customer: lines of a statement": (
+        statements.VISIBLE_DETAILS, {"account": A, "numbers": [1, 2, 3], **ADA},
+    ),
+    "the position at a time": (read._POSITION_AT, {"log": 1, "head": EVENTS, "at": ADA[AT]}),
     "order": (orders.ORDER_LIST.sql("order"), {"order": "ord_50"}),
     "orders": (orders.ORDER_LIST.sql("cursor"), {"cursor": N}),
     "orders that are new": (orders.ORDER_LIST.sql("after"), {"after": MANY - N}),
@@ -393,6 +416,7 @@ FOLD: dict[str, tuple[str, str]] = {
     "accounts get metadata": (accounts_fold._SET_METADATA, "accounts_pkey"),
     "last entries": (entries_fold._LAST, "entries_pkey"),
     "sums of days": (movements_fold._ADD, "movements_pkey"),
+    "sums of other days": (movements_fold._ADD_OTHER_DAYS, "movements_booked_on_other_days_pkey"),
     "types of accounts": (trial_balance_fold._TYPES, "trial_balance_accounts_pkey"),
     "orders are changed": ("UPDATE orders t SET", "orders_pkey"),
     "posts are changed": ("UPDATE posts t SET", "posts_pkey"),

@@ -27,7 +27,7 @@ NAMES = [projection.name for projection in PROJECTIONS]
 @pytest.fixture
 def folded(filler: Filler, connection: Connection[Any]) -> Connection[Any]:
     """A history that is folded to its end."""
-    filler.write(*a_life(filler, seed=8, units=700))
+    filler.write(*a_life(filler, seed=25, units=700))
     Runner(connection, LOG, filler.codec, PROJECTIONS).run_to_head()
     return connection
 
@@ -152,7 +152,7 @@ def test_projections_are_chosen_by_name_and_by_area() -> None:
     known = ", ".join(projection.name for projection in PROJECTIONS)
     assert str(refused.value) == (
         "there is no projection and no area poems; the areas are accounts, orders, posts, commands, processes, people, "
-        f"the projections {known}"
+        f"webhooks, the projections {known}"
     )
 
 

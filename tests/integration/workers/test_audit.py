@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -207,3 +208,30 @@ def test_origins_are_forgotten_when_their_time_has_passed(written: Written) -> N
         assert written.ask("forget-origins", "--days", "92", "--json")["forgotten"] == 0
         assert written.ask("forget-origins", "--json")["forgotten"] == before
     assert set(origins(database)) == {None}
+
+
+def test_a_statement_is_written_in_each_form(written: Written, tmp_path: Path) -> None:
+    fold(written.database)
+    period = ("--from", "2020-01-01", "--to", "2099-12-31")
+    read = written.ask("statement", written.account, *period)
+    assert (read["opening"], read["closing"], read["entries"]) == ("0.00", "0.70", 4)
+    assert [line["balance"] for line in read["items"]] == ["1.00", "0.90", "0.80", "0.70"]
+    assert written.ask("statement", written.account, *period, "--as-of", read["as_of"]) == read
+    assert written.ask("statement", written.account, *period, "--as-of", str(written.head - 3))["closing"] == "0.80"
+    begins = {"csv": b"row,number,", "pdf": b"%PDF-", "camt053": b"<?xml"}
+    for form, beginning in begins.items():
+        file = tmp_path / form
+        asked = (*period, "--format", form, "--output", str(file))
+        done = daybook("statement", written.account, *asked, env=environment(written.database))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert file.read_bytes().startswith(beginning)
+    refused = {
+        "before it begins": (written.account, "--from", "2026-02-01", "--to", "2026-01-31"),
+        "there is no account acct_none": ("acct_none", *period),
+        "is not a position": (written.account, *period, "--as-of", "yesterday"),
+        "is by booking": (written.account, *period, "--by", "value", "--format", "camt053"),
+    }
+    for sentence, arguments in refused.items():
+        done = daybook("statement", *arguments, env=environment(written.database))
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert sentence in done.stderr.replace("\n", " ")

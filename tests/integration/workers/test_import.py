@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from bench.harness.tables import begin_read_tables
+from domain.accounts.posting import internal_account
 from tests.integration.workers.running import (
     CZECH_BANK,
     daybook,
@@ -23,6 +24,7 @@ from tests.integration.workers.running import (
 )
 from tests.support.ledger import assert_sound
 from tests.support.postgres import Database, Server
+from workers.importers.czech_bank.importing import account_id
 from workers.importers.czech_bank.source import read_accounts, read_transactions, transaction_files
 
 ACCOUNTS = len(read_accounts(CZECH_BANK))
@@ -253,3 +255,37 @@ def test_the_decision_has_the_present_time_and_the_value_date_of_the_source(data
     assert row[0] >= before
     assert row[1] == str(max(transaction.day for transaction in TRANSACTIONS))
     assert row[2] == ["system:czech-bank"]
+
+
+def test_standing_orders_become_recurring_payments_that_are_paused(
+    database18: Database, whole: Whole, tmp_path: Path
+) -> None:
+    """The history and its reconciliation stay what they are without them."""
+    shutil.copytree(CZECH_BANK, tmp_path, dirs_exist_ok=True)
+    one, two, *_ = (account.id for account in read_accounts(CZECH_BANK))
+    heading = '"order_id";"account_id";"bank_to";"account_to";"amount";"k_symbol"'
+    lines = [heading, f'1;{one};"YZ";"8";2452.00;"SIPO"', f'2;{two};"ST";"9";0.70;" "', f'3;{two};"ST";"9";0.00;"UVER"']
+    (tmp_path / "order.asc").write_text("\r\n".join(lines) + "\r\n")
+    report = imported(database18, tmp_path)
+    assert (report["imported"]["orders"], report["imported"]["refused"]) == (2, {})
+    assert report["imported"]["without_amount"] == ["czech-bank:order:3"]
+    assert report["reconciliation"] == whole.report["reconciliation"]
+    with psycopg.connect(database18.url) as connection:
+        stored = connection.execute(
+            "SELECT version, type, payload FROM log.events_as_json WHERE stream LIKE 'recur_%' ORDER BY position"
+        ).fetchall()
+    assert [(version, type) for version, type, _ in stored] == 2 * [
+        (1, "recurring_payment.created.v1"),
+        (2, "recurring_payment.paused.v1"),
+    ]
+    first, second = (payload for _, type, payload in stored if type == "recurring_payment.created.v1")
+    log = "main"
+    banks = internal_account(log, "banks", "CZK")
+    assert (first["payer"], first["payee"], second["payer"]) == (account_id(log, one), banks, account_id(log, two))
+    assert (first["amount"], first["currency"], first["reference"]) == (245_200, "CZK", "1")
+    assert (first["metadata"], second["metadata"]) == ({"k_symbol": "SIPO"}, {})
+    schedule = first["schedule"]
+    assert (schedule["every"], schedule["unit"], schedule["first_on"][8:]) == (1, "months", "01")
+    again = imported(database18, tmp_path)
+    assert again["imported"]["already"] == ACCOUNTS + len(TRANSACTIONS) + 2
+    assert_sound(database18)

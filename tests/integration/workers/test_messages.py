@@ -71,6 +71,7 @@ def action(stderr: str) -> dict[str, Any]:
         ("drop-snapshots", 0),
         ("forget-origins", 0),
         ("forget-reads", 0),
+        ("forget-deliveries", 0),
         ("restored", 3),
         ("rebuild", 3),
     ],

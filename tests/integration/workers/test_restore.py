@@ -231,6 +231,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "restored": (),
     "forget-origins": (),
     "forget-reads": (),
+    "forget-deliveries": (),
     "drop-snapshots": (),
     "import": ("czech-bank", str(ROOT / "tests" / "fixtures" / "czech-bank")),
 }

@@ -51,6 +51,8 @@ from domain.accounts.transaction.year_end import MOST_YEAR_END_ACCOUNTS, PostYea
 from domain.codes import MOST_CODE, MOST_PAIRS
 from domain.money import MAX_AMOUNT
 from tests.samples.accounts.account import AMOUNT, CURRENCIES, hold, with_balance
+from tests.samples.accounts.conversion import CONVERT, READY
+from tests.samples.accounts.rate import SET
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import (
     APPROVER,
@@ -338,6 +340,15 @@ RULES = {
         broken=reverse(1, "USD"),
         sentence="Entry 1 of transaction txn_1 is in EUR; the amount is in USD.",
         kept=(reverse(1, "EUR"),),
+    ),
+    "reversal_of_conversion": RuleSample(
+        given=(*READY, SET, CONVERT),
+        broken=reverse(parts=(Part(1, 1, "EUR"), Part(2, 1, "EUR"))),
+        sentence=(
+            "Transaction txn_1 is a conversion, whose sides belong together; it is reversed as a whole, with or without "
+            "its spread."
+        ),
+        kept=(reverse(),),
     ),
     "reversal_before_original": RuleSample(
         given=MOVED,

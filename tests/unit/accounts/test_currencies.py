@@ -276,6 +276,10 @@ def test_a_forged_conversion_is_found(ledger: MemoryLedger) -> None:
     assert any("does not post" in one for one in findings(ledger, (made, used)))
     assert any("does not use" in one for one in findings(ledger, (made, posted, *shares)))
     assert any("does not make at that price" in one for one in findings(ledger, (used, posted, *shares)))
+    alone = f"{posted.originator_id} is posted as a conversion, and its unit makes none with it"
+    assert findings(ledger, (posted, *shares)) == [alone]
+    elsewhere = replace(made, transaction="txn_9")
+    assert any("makes none with it" in one for one in findings(ledger, (elsewhere, used, posted, *shares)))
     other_price = replace(used, price=greedy.price)
     assert any("another price" in one for one in findings(ledger, (made, other_price, posted, *shares)))
 

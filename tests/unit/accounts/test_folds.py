@@ -27,7 +27,7 @@ from projections.accounts.entries import fold as entries
 from projections.accounts.movements import fold as movements
 from projections.accounts.transactions import fold as transactions
 from projections.accounts.trial_balance import fold as trial_balance
-from projections.engine.projection import FoldError
+from projections.engine.projection import FoldError, RecordedEvent
 from projections.registry import PROJECTIONS
 from tests.support.recorded_events import recorded
 
@@ -148,10 +148,23 @@ def test_a_transaction_row_carries_its_entries_as_json() -> None:
 
 
 def test_movements_are_per_account_and_day() -> None:
-    added = movements.fold(recorded(moved("a", "b", 5), moved("b", "a", 2), moved("a", "b", 1, NEXT_DAY)))
+    added, _ = movements.fold(recorded(moved("a", "b", 5), moved("b", "a", 2), moved("a", "b", 1, NEXT_DAY)))
     assert added == {
         DAY: {"a": movements.Sums("EUR", 5, 2, 2, 2), "b": movements.Sums("EUR", 2, 5, 2, 2)},
         NEXT_DAY: {"a": movements.Sums("EUR", 1, 0, 1, 3), "b": movements.Sums("EUR", 0, 1, 1, 3)},
+    }
+
+
+def test_movements_that_are_booked_on_another_day_are_summed_by_both_days() -> None:
+    recorded_at = [
+        RecordedEvent(1, "2024-01-02 23:59:59.999999+00", moved("a", "b", 5)),
+        RecordedEvent(2, "2024-01-03 00:00:00+00", moved("a", "b", 2)),
+        RecordedEvent(3, "2024-01-03 00:00:00+00", moved("b", "a", 1)),
+    ]
+    _, other_days = movements.fold(recorded_at)
+    assert other_days == {
+        ("a", "2024-01-02", "2024-01-03"): movements.OtherSums(2, 2, 1, 2, 3),
+        ("b", "2024-01-02", "2024-01-03"): movements.OtherSums(2, 1, 2, 2, 3),
     }
 
 

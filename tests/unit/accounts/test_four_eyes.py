@@ -6,11 +6,14 @@ from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
+from msgspec.structs import replace
 
 from domain.accounts.account.events import HoldCaptured, HoldPlaced, HoldReleased
 from domain.accounts.account.holds import MOST_HOLDS, PlaceHold
 from domain.accounts.account.lifecycle import FreezeAccount
-from domain.accounts.posting import WITHOUT_APPROVAL, Entry, TransactionKind, TransactionPosted
+from domain.accounts.account.state import Account
+from domain.accounts.kinds import WITHOUT_APPROVAL
+from domain.accounts.posting import Entry, TransactionKind, TransactionPosted
 from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import (
     AdjustBalance,
@@ -53,6 +56,7 @@ from tests.support.bank import (
     unknown,
     withdraw,
 )
+from tests.support.checking import broken
 from tests.support.memory_ledger import NOW, TODAY, MemoryLedger
 
 ABOVE = 200
@@ -145,6 +149,23 @@ def test_a_limit_of_the_account_does_the_same() -> None:
     assert ledger["txn_2"].status == "posted", "the limit is about what the account pays"
     ledger.accepted(by(operator(BOB), ApprovePending("txn_1")))
     ledger.accepted(reverse("txn_3"))
+
+
+def test_a_posting_above_the_limit_of_the_account_that_nobody_approved_is_found() -> None:
+    ledger = bank()
+    decision = ledger.decide(transfer(101))
+    assert isinstance(decision, Accepted)
+    ledger.accepted(limited(approve_above=101))
+    unit = [
+        replace(event, originator_version=event.originator_version + (event.originator_id == A))
+        for event in decision.events
+    ]
+    assert broken(ledger.states, unit, ledger.decided) == []
+    account = ledger.states[A]
+    assert isinstance(account, Account)
+    ledger.states[A] = replace(account, profile=replace(account.profile, approve_above=100))
+    says = f"txn_1 takes 101 from {A}, where another person approves what is above 100"
+    assert [what for _, what in broken(ledger.states, unit, ledger.decided)] == [says]
 
 
 def test_a_capture_of_a_hold_does_not_wait_but_is_refused() -> None:

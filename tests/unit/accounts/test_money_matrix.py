@@ -19,7 +19,7 @@ from domain.accounts.transaction.events import TransactionPended
 from domain.kernel import Accepted, Decision, Refused
 from domain.registry import AGGREGATES
 from tests.support.memory_ledger import By
-from tests.support.money_commands import AMOUNT, COMMANDS, ID, Posting, world_of
+from tests.support.money_commands import AMOUNT, COMMANDS, Posting, world_of
 from tests.support.money_rules import RULES
 
 
@@ -61,8 +61,8 @@ def test_the_table_describes_the_command(of: Posting) -> None:
     world = world_of(of)
     was = {account: world[account] for account in (of.pays, of.gets)}
     assert outcome(world.execute_by(of.command())) == of.outcome
-    assert world[ID].kind == of.kind
-    moved = 0 if world[ID].status == "pending" else 1
+    assert world[of.transaction].kind == of.kind
+    moved = 0 if world[of.transaction].status == "pending" else 1
     assert world[of.pays].balance == was[of.pays].balance - moved * AMOUNT
     assert world[of.gets].balance == was[of.gets].balance + moved * of.gain
     marked = [*of.refused_by, *of.free, *of.never]

@@ -37,6 +37,13 @@ from domain.accounts.account.state import Account, Mandate
 from domain.accounts.currencies.conversions import ConvertMoney
 from domain.accounts.currencies.quotes import QuoteConversion
 from domain.accounts.posting import internal_account
+from domain.accounts.recurring import (
+    CancelRecurringPayment,
+    ChangeRecurringAmount,
+    CreateRecurringPayment,
+    PauseRecurringPayment,
+    ResumeRecurringPayment,
+)
 from domain.accounts.transaction import CancelPending, PendTransfer, PostPending, Transfer
 from domain.batch import SubmitBatch
 from domain.kernel import Accepted, Event, Forbidden, Grant, Principal, Refused, Role, Unknown
@@ -313,6 +320,11 @@ def test_what_a_customer_may_send_at_all() -> None:
         CloseWhenFree,
         CancelClosing,
         SubmitBatch,
+        CreateRecurringPayment,
+        ChangeRecurringAmount,
+        PauseRecurringPayment,
+        ResumeRecurringPayment,
+        CancelRecurringPayment,
     }
 
 

@@ -21,6 +21,7 @@ from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, Unfre
 from domain.accounts.posting import Entry, TransactionPosted
 from domain.accounts.posting_policy import ChangePostingPolicy
 from domain.accounts.transaction import (
+    ApprovePending,
     CancelPending,
     CaptureHold,
     ExpirePending,
@@ -54,6 +55,7 @@ from tests.support.bank import (
     unknown,
     withdraw,
 )
+from tests.support.checking import broken
 from tests.support.memory_ledger import NOW, TODAY, MemoryLedger
 
 HOUR = NOW + timedelta(hours=1)
@@ -387,3 +389,28 @@ def test_why_a_foreign_account_takes_no_part_is_not_told() -> None:
     ledger = waiting(target=FOREIGN)
     ledger.accepted(FreezeAccount(FOREIGN, "a question"))
     assert ledger.refused(by(customer(ADA), PostPending("txn_1"))).rule == "account_unseen"
+
+
+# What verify holds the events to
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        (PostPending("txn_1"), {}),
+        (CancelPending("txn_1"), {}),
+        (by(operator(BOB), ApprovePending("txn_1")), {"awaits": "approval"}),
+        (by(operator(BOB), RejectPending("txn_1", "no")), {"awaits": "approval"}),
+        (at(HOUR, ExpirePending("txn_1")), {"expires_at": HOUR}),
+    ],
+    ids=["posted", "cancelled", "approved", "rejected", "expired"],
+)
+def test_a_transaction_that_waits_no_more_and_goes_on_to_reserve_is_found(command: Any, more: Any) -> None:
+    ledger = waiting(300, **more)
+    before = dict(ledger.states)
+    decided = ledger.accepted(command)
+    ends = HoldCaptured | HoldReleased | HoldExpired
+    kept = [event for event in decided.events if not isinstance(event, ends)]
+    assert len(kept) == len(decided.events) - 1
+    found = [what for _, what in broken(before, kept, ledger.decided)]
+    assert f"txn_1 waits no more, and its unit does not end what it reserves on {A}" in found

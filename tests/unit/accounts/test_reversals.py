@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from domain.accounts.account.events import AccountCredited, AccountDebited
 from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount
@@ -45,6 +46,7 @@ from tests.support.bank import (
     unknown,
     withdraw,
 )
+from tests.support.checking import broken
 from tests.support.memory_ledger import NOW, TODAY, MemoryLedger
 
 YESTERDAY = TODAY - timedelta(days=1)
@@ -372,3 +374,52 @@ def test_of_any_mix_never_more_is_given_back_than_was_posted(seed: int) -> None:
             assert isinstance(decided, Refused)
         assert ledger["txn_1"].reversed in ((), (400 - left, 400 - left))
     ledger.check()
+
+
+# What verify holds the events to
+
+
+@pytest.mark.parametrize("undoing", [reverse(amount=100), charge_back(100), refund(100, 0), refund(100)])
+def test_a_reversal_of_other_amounts_than_were_paid_back_is_found(undoing: Any) -> None:
+    ledger = moved(400)
+    before = dict(ledger.states)
+    *unit, event = ledger.accepted(undoing).events
+    assert isinstance(event, TransactionReversed)
+    assert [what for _, what in broken(before, (*unit, event), ledger.decided)] == []
+    for reversed in ((99, 100), (100, 99), (101, 101)):
+        forged = (*unit, replace(event, reversed=reversed))
+        says = f"txn_1 is reversed by txn_2 for {list(reversed)} minor units of its entries, which that does not undo"
+        assert [what for _, what in broken(before, forged, ledger.decided)] == [says]
+
+
+def test_a_fee_of_a_refund_goes_to_the_account_of_fees() -> None:
+    ledger = moved(400)
+    before = dict(ledger.states)
+    unit = ledger.accepted(refund(100)).events
+    posted = unit[0]
+    assert isinstance(posted, TransactionPosted)
+    *paid, fee = posted.entries
+    for entries, right in (
+        (posted.entries, True),
+        ((*paid, replace(fee, account=REVENUE)), False),
+        ((*paid, replace(fee, amount=fee.amount + 1)), False),
+    ):
+        forged = (replace(posted, entries=entries), *unit[1:])
+        found = [what for _, what in broken(before, forged, ledger.decided)]
+        assert any("which that does not undo" in what for what in found) is not right
+
+
+@pytest.mark.parametrize("undoing", [reverse(amount=100), charge_back(100), refund(100)])
+def test_what_undoes_nothing_of_its_parent_is_found(undoing: Any) -> None:
+    ledger = moved(400)
+    before = dict(ledger.states)
+    unit = ledger.accepted(undoing).events
+    kind = ledger["txn_2"].kind
+    without = [event for event in unit if not isinstance(event, TransactionReversed)]
+    orphan = [event for event in without if not isinstance(event, TransactionDetailed)]
+    assert [what for _, what in broken(before, without, ledger.decided)] == [
+        f"txn_2 is posted as a {kind} of txn_1, which its unit does not reverse"
+    ]
+    assert [what for _, what in broken(before, orphan, ledger.decided)] == [
+        f"txn_2 is posted as a {kind}, and names no parent that it undoes"
+    ]

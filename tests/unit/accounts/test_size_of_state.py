@@ -13,10 +13,12 @@ from domain.accounts.account.events import HoldPlaced
 from domain.accounts.account.holds import MOST_HOLDS
 from domain.accounts.account.owners import MOST_MANDATES, MOST_OWNERS
 from domain.accounts.account.state import ACCOUNT, HOLD, Account, Mandate, Profile, evolve
+from domain.accounts.allocation import MILLIONTHS
 from domain.accounts.chart.node_accounts import NodeAccounts
 from domain.accounts.chart.nodes import MOST_NODE_CODE
 from domain.accounts.currencies.rates import MOST_RATE, MOST_RATES, MOST_SPREAD, Rate, Rates
 from domain.accounts.numbers import PREFIXES, account_number
+from domain.accounts.settlement.agreement import SettlementAgreement
 from domain.codes import MOST_CODE, MOST_METADATA_KEY, MOST_PAIRS
 from domain.ids import typeid
 from domain.kernel import Value
@@ -66,6 +68,20 @@ LARGEST: dict[type[Value], Callable[[], Any]] = {
     Account: largest_account,
     Rates: largest_rates,
     NodeAccounts: lambda: NodeAccounts(2**63 - 1, 2**63 - 1),
+    SettlementAgreement: lambda: SettlementAgreement(
+        version=2**63 - 1,
+        account=typeid(ACCOUNT, LAST),
+        currency=max(EXPONENTS, key=len),
+        payout=typeid(ACCOUNT, LAST),
+        fee_rate=MILLIONTHS,
+        starts_on=date.max,
+        next_day=date.max,
+        paused=True,
+        last_day=date.max,
+        until=2**63 - 1,
+        gross=-MOST_BALANCE,
+        fee=MOST_BALANCE,
+    ),
 }
 
 

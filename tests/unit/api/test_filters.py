@@ -16,7 +16,9 @@ from api.queries.response_types import values_of
 from domain.accounts.account.state import Status as AccountStatus
 from domain.accounts.numbers import PREFIXES, AccountType
 from domain.accounts.posting import Side, TransactionKind
+from domain.accounts.recurring.state import Status as RecurringStatus
 from domain.accounts.risk.rules import Action
+from domain.accounts.settlement.settlement import Status as SettlementStatus
 from domain.accounts.transaction.state import TransactionStatus
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
@@ -28,6 +30,7 @@ from domain.processes.process import CarryOut
 from domain.refusals import EXPECTATION_FAILED
 from domain.registry import CATALOGUE, MANAGERS, RULES, commands
 from domain.together import Together
+from domain.webhooks.webhook import Status as WebhookStatus
 from projections.accounts.account_persons import Standing
 from projections.accounts.holds import HoldStatus
 from projections.accounts.payrolls import ItemStatus, RunStatus
@@ -37,6 +40,8 @@ CATEGORIES = {
     "acct",
     "txn",
     "policy:posting",
+    "policy:calendar",
+    "recur",
     "chart",
     "node",
     "periods",
@@ -61,6 +66,9 @@ CATEGORIES = {
     "policy:sign-in",
     "mail",
     "privacy",
+    "whk",
+    "settlement-agreement",
+    "stl",
 }
 FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/accounts", "type"): set(PREFIXES),
@@ -83,6 +91,8 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/people", "status"): set(get_args(PersonStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
     ("/v1/risk-assessments", "action"): set(get_args(Action)),
+    ("/v1/recurring-payments", "status"): set(get_args(RecurringStatus)),
+    ("/v1/settlements", "status"): set(get_args(SettlementStatus)),
     ("/v1/transactions", "status"): set(get_args(TransactionStatus)),
     ("/v1/processes", "manager"): {manager.name for manager in MANAGERS},
     ("/v1/processes", "status"): set(get_args(ProcessStatus)),
@@ -90,6 +100,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/refusals", "rule"): {*RULES, EXPECTATION_FAILED},
     ("/v1/transactions", "kind"): set(get_args(TransactionKind)),
     ("/v1/trial-balance", "currency"): set(EXPONENTS),
+    ("/v1/webhooks", "status"): set(get_args(WebhookStatus)),
 }
 
 

@@ -17,9 +17,12 @@ READS = ("GET", "HEAD", "OPTIONS")
 OF_CUSTOMERS = (
     "/v1/accounts",
     "/v1/accounts/{account}",
+    "/v1/accounts/{account}/balance",
+    "/v1/accounts/{account}/daily-balances",
     "/v1/accounts/{account}/entries",
     "/v1/accounts/{account}/limit-usage",
     "/v1/accounts/{account}/movements",
+    "/v1/accounts/{account}/statement",
     "/v1/account-persons",
     "/v1/holds",
     "/v1/holds/{hold}",
@@ -29,6 +32,9 @@ OF_CUSTOMERS = (
     "/v1/transactions/{transaction}",
     "/v1/conversions",
     "/v1/quotes/{quote}",
+    "/v1/recurring-payments",
+    "/v1/recurring-payments/{payment}",
+    "/v1/recurring-payments/{payment}/runs",
 )
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
@@ -48,6 +54,11 @@ BY_CUSTOMERS = (
     "/v1/transfers/pending",
     "/v1/conversions",
     "/v1/quotes",
+    "/v1/recurring-payments",
+    "/v1/recurring-payments/{payment}/amount",
+    "/v1/recurring-payments/{payment}/cancel",
+    "/v1/recurring-payments/{payment}/pause",
+    "/v1/recurring-payments/{payment}/resume",
 )
 """What a customer may send about what is theirs."""
 OF_OPERATORS = (
@@ -63,16 +74,30 @@ OF_OPERATORS = (
     "/v1/payrolls/{payroll}/items/retry",
     "/v1/payrolls/{payroll}/items/give-up",
     "/v1/rates/{pair}/withdraw",
+    "/v1/settlement-agreements/{account}/end",
+    "/v1/settlement-agreements/{account}/pause",
+    "/v1/settlement-agreements/{account}/resume",
+    "/v1/settlement-agreements/{account}/terms",
     "/v1/transactions/{transaction}/approve",
     "/v1/transactions/{transaction}/reject",
 )
 """What only operators send, and nobody reads."""
-OF_OPERATORS_AND_READ = ("/v1/policies/posting", "/v1/policies/risk", "/v1/periods", "/v1/rates")
+OF_OPERATORS_AND_READ = (
+    "/v1/policies/calendar",
+    "/v1/policies/posting",
+    "/v1/policies/risk",
+    "/v1/periods",
+    "/v1/rates",
+    "/v1/settlement-agreements",
+)
 """What only operators send, and others read."""
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
 OWN_OR_SUPERVISED = ("/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/people/{person}/sign-ins")
 """What every person reads about themselves, whatever their roles. For others the person does not exist."""
+OF_WEBHOOKS = ("/change", "/pause", "/remove", "/replay", "/resume", "/rotate-secret")
+"""What operators and administrators do with a webhook, whose other paths auditors read."""
+WEBHOOKS_READ = tuple(f"/v1/webhooks/{{webhook}}{more}" for more in ("", "/progress", "/deliveries"))
 ONLY_READ = ("/v1/me", "/v1/people/{person}", "/v1/people/{person}/sessions")
 PUBLIC = ("/v1/health/", "/docs")
 PATHS = sorted({declared.route.path for declared in TABLE.routes})
@@ -103,6 +128,10 @@ def may(role: Role, method: str, path: str) -> bool:
         return False  # two operators reopen one
     if path == "/v1/log/follow-tickets":
         return role == "audit"
+    if path.startswith("/v1/webhooks"):
+        if path in WEBHOOKS_READ and method not in READS:
+            return role == "command"  # they get the answer 405
+        return role == "audit" and (method in READS) and not path.endswith(OF_WEBHOOKS)
     if path.startswith("/v1/mails") and (method in READS or path.endswith("/retry")):
         return False
     if path in (*OF_OPERATORS, "/v1/processes/{process}/retry", "/v1/processes/{process}/resolve"):
@@ -111,6 +140,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return False
     if method not in READS:
         return role == "command" and path not in (
+            "/v1/policies/calendar",
             "/v1/policies/posting",
             "/v1/policies/risk",
             "/v1/periods",
@@ -118,6 +148,7 @@ def may(role: Role, method: str, path: str) -> bool:
             "/v1/templates",
             "/v1/rates",
             "/v1/rates/{pair}/withdraw",
+            "/v1/settlement-agreements",
         )
     if path.startswith(("/v1/streams", "/v1/log", "/v1/reads", "/v1/approvals")):
         return role == "audit"

@@ -19,8 +19,9 @@ REPORTER, AUDITOR = Principal("bi", ("report",)), Principal("auditor", ("audit",
 ADA = Principal("prsn_ada", ("customer",), person="prsn_ada")
 OTHER = frozenset(
     (
-        "action after category currency cursor from kind limit metadata min_position name newest_first outcome pair "
-        "period reference side standing status ticket to type value_from value_until"
+        "action after as_of by category currency cursor due_until every format from kind limit metadata "
+        "min_position name newest_first outcome pair period reference side standing status ticket to type value_date "
+        "value_from value_until"
     ).split()
 )
 """Parameters that name nobody."""

@@ -26,6 +26,7 @@ from projections.engine.lag import Lag, ProjectionLag
 from projections.engine.pages import PageDone
 from projections.people.mails import OpenMails
 from projections.processes.work import OPEN, Counts, ManagerCount
+from projections.webhooks.webhooks import Behind
 from tests.support.metrics import Scraped, free_ports, parsed, scrape
 from tests.support.waiting import wait_until
 from workers.metrics import reader as readers
@@ -47,9 +48,11 @@ from workers.metrics.sources import (
     of_processes,
     of_recorder,
     of_refusals,
+    of_webhooks,
 )
 from workers.settings import Settings, SettingsError
 from workers.up import _metrics_port
+from workers.webhooks.worker import Counts as DeliveryCounts
 
 SERIES = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 KNOWN = Lag(
@@ -79,6 +82,9 @@ def page(*sources: Source) -> Scraped:
     return parsed(page_of(sources)().decode())
 
 
+BEHIND = Behind(active=4, disabled=1, failing=3, events=70)
+
+
 def sources_of_all_processes() -> dict[str, list[Source]]:
     folding = Folding(["orders", "posts"])
     api = [
@@ -93,6 +99,7 @@ def sources_of_all_processes() -> dict[str, list[Source]]:
         "projector": [folding.read, of_lag(lambda: KNOWN)],
         "processes": [of_processes(lambda: COUNTED)],
         "topics": [of_executor(executor(), RULES), TopicCounts().read],
+        "webhooks": [of_webhooks(DeliveryCounts(taken=5, failed=2), lambda: BEHIND)],
     }
 
 
@@ -109,7 +116,7 @@ def test_a_name_follows_the_conventions(metric: Metric) -> None:
     assert set(metric.labels) <= LABELS.keys()
 
 
-@pytest.mark.parametrize("process", ["api", "projector", "processes", "topics"])
+@pytest.mark.parametrize("process", ["api", "projector", "processes", "topics", "webhooks"])
 def test_a_process_shows_what_the_catalogue_says_and_nothing_else(process: str) -> None:
     declared = {one.name + ending for one in METRICS if process in one.processes for ending in SERIES[one.kind]}
     shown = page(*sources_of_all_processes()[process]).names()
@@ -121,7 +128,13 @@ def test_a_process_shows_what_the_catalogue_says_and_nothing_else(process: str) 
 
 def test_each_label_has_the_values_that_the_page_describes() -> None:
     of = sources_of_all_processes()
-    sources = [*of["api"], of["projector"][0], *of["processes"], of["topics"][1]]  # both have the lag
+    sources = [
+        *of["api"],
+        of["projector"][0],
+        *of["processes"],
+        of["topics"][1],
+        *of["webhooks"],
+    ]  # the others too
     values: dict[str, set[str]] = {}
     for _, labels in page(*sources):
         for name, value in labels:
@@ -131,9 +144,9 @@ def test_each_label_has_the_values_that_the_page_describes() -> None:
     assert values["outcome"] == set(OUTCOMES)
     refused = {code for code, (status, _) in PROBLEMS.items() if status in (401, 403)}
     assert values["code"] == set(REFUSALS) == {*refused, "wrong_tokens"}
-    assert values["result"] == {"answered", "left_out"}
+    assert values["result"] == {"answered", "left_out", "taken", "failed"}
     assert values["manager"] == {manager.name for manager in MANAGERS}
-    assert values["status"] == {*OPEN, *OPEN_MAILS}
+    assert values["status"] == {*OPEN, *OPEN_MAILS, "active", "disabled"}
     for label in ("outcome", "reason", "code", "status"):
         assert set(re.findall("`(.*?)`", LABELS[label])) == values[label]
 
@@ -313,6 +326,16 @@ def test_the_figures_of_processes() -> None:
     assert [shown[f"daybook_timers{end}", frozenset()] for end in ("", "_due", "_late_seconds")] == [5, 2, 1.5]
     mails = [shown["daybook_open_mails", frozenset({("status", one)})] for one in ("waiting", "failed")]
     assert [*mails, shown["daybook_mails_late_seconds", frozenset()]] == [3, 1, 7.5]
+
+
+def test_the_figures_of_webhooks() -> None:
+    shown = page(of_webhooks(DeliveryCounts(taken=5, failed=2), lambda: BEHIND))
+    assert [shown.of("daybook_deliveries_total", result=one) for one in ("taken", "failed")] == [5, 2]
+    assert [shown.of("daybook_webhooks", status=one) for one in ("active", "disabled")] == [4, 1]
+    assert (shown.of("daybook_failing_webhooks"), shown.of("daybook_webhook_lag_events")) == (3, 70)
+    unknown = page(of_webhooks(DeliveryCounts(), lambda: None))
+    assert unknown.of("daybook_webhooks_known") == 0
+    assert "daybook_webhooks" not in unknown.names()
 
 
 def test_figures_that_the_database_did_not_give_are_left_out() -> None:

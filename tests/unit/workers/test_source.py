@@ -10,8 +10,10 @@ import pytest
 from workers.importers.czech_bank.reconciling import bank_days
 from workers.importers.czech_bank.source import (
     SourceError,
+    SourceOrder,
     SourceTransaction,
     read_accounts,
+    read_orders,
     read_transactions,
     transaction_files,
 )
@@ -129,3 +131,33 @@ def test_the_last_balance_of_a_day_is_found_in_any_order_of_rows(tmp_path: Path)
     for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)):
         days = list(bank_days(rows(tmp_path, first, *(chained[n] for n in order))))
         assert [(str(day), balance) for _, day, balance in days] == [("1993-01-01", 70000), ("1993-02-02", 78860)]
+
+
+ORDERS = '"order_id";"account_id";"bank_to";"account_to";"amount";"k_symbol"'
+
+
+def orders(tmp_path: Path, *lines: str) -> list[SourceOrder]:
+    (tmp_path / "order.asc").write_text("\r\n".join([ORDERS, *lines]) + "\r\n")
+    return list(read_orders(tmp_path))
+
+
+def test_standing_orders(tmp_path: Path) -> None:
+    assert list(read_orders(tmp_path)) == [], "the file may be missing"
+    found = orders(tmp_path, '29401;1;"YZ";"87144583";2452.00;"SIPO"', '29402;2;"ST";"89597016";0.70;" "')
+    assert found == [SourceOrder(29401, 1, 245_200, "SIPO"), SourceOrder(29402, 2, 70, "")]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('x;1;"YZ";"87144583";2452.00;"SIPO"', "order_id is 'x'"),
+        ('29401;1;"YZ";"87144583";-1.00;"SIPO"', "less than zero"),
+        ('29401;1;"YZ";"87144583";1.001;"SIPO"', "3 decimals"),
+        ('29401;1;"YZ";"87144583";1.00;"two words"', "'two words' is not a code"),
+        ("29401;1", "2 columns"),
+    ],
+)
+def test_a_wrong_order_is_named(tmp_path: Path, line: str, says: str) -> None:
+    with pytest.raises(SourceError, match=r"order\.asc:2") as wrong:
+        orders(tmp_path, line)
+    assert says in str(wrong.value)

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from workers.importers.czech_bank.source import (
     SourceAccount,
     SourceError,
+    SourceOrder,
     SourceTransaction,
     read_accounts,
+    read_orders,
     read_transactions,
 )
 
@@ -27,6 +29,7 @@ HEADINGS = {
     "trans-fuzz.asc": "trans_id;account_id;date;type;operation;amount;balance;k_symbol;bank;account",
     "account.asc": '"account_id";"district_id";"frequency";"date"',
     "disp.asc": '"disp_id";"client_id";"account_id";"type"',
+    "order.asc": '"order_id";"account_id";"bank_to";"account_to";"amount";"k_symbol"',
 }
 WORDS = ("1", "9", "930131", "930230", "+1-1+1", " 1 2 3", "0x1", "PRIJEM", "VYDAJ", "VKLAD", "VYBER", "UROK", "OWNER")
 AMOUNTS = ("1.00", "0.00", "-1.00", "1e9", "NaN", "7" * 5_000, "\u0661\u0662")
@@ -96,3 +99,13 @@ def test_any_bytes_of_accounts_and_dispositions(name: str) -> None:
             assert max(row.id, row.owner) < 2**63
 
     run()
+
+
+@given(content=contents("order.asc"))
+@example(content=f"{HEADINGS['order.asc']}\n1;9;YZ;2;2452.00;SIPO\n".encode())
+@settings(max_examples=150)
+def test_any_bytes_of_standing_orders(content: bytes) -> None:
+    for row in answered("order.asc", content, lambda folder: list(read_orders(folder))):
+        assert isinstance(row, SourceOrder)
+        assert row.amount >= 0
+        assert max(row.id, row.account) < 2**63

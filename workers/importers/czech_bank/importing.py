@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,21 @@ from domain.accounts.account.lifecycle import OpenAccount
 from domain.accounts.account.state import ACCOUNT
 from domain.accounts.numbers import account_number
 from domain.accounts.posting import entries_between, internal_account
+from domain.accounts.recurring import RECURRING, CreateRecurringPayment, PauseRecurringPayment, Schedule
+from domain.accounts.recurring.schedule import MONTHS_OF_YEAR
 from domain.accounts.transaction import TRANSACTION, PostTransaction
 from domain.ids import named_id
+from domain.together import Together
 from eventstore.executor.decided_commands import Submission
 from eventstore.log.answers import ACCEPTED, Answer, find_answers
 from workers.composition import WriteSide, system_principal, system_submission
 from workers.importers.czech_bank.source import (
     CURRENCY,
     SourceAccount,
+    SourceOrder,
     SourceTransaction,
     read_accounts,
+    read_orders,
     read_transactions,
     transaction_files,
 )
@@ -50,6 +55,7 @@ class Imported:
 
     accounts: int = 0
     transactions: int = 0
+    orders: int = 0  # standing orders
     already: int = 0  # imported by an earlier run
     without_amount: list[str] = field(
         default_factory=list
@@ -82,6 +88,9 @@ def import_folder(
         for count in _execute(side, connection, _postings(side, file, at, done), done):
             done.transactions += count
             progress("transactions", done.transactions)
+    for count in _execute(side, connection, _orders(side, folder, at, done), done):
+        done.orders += count
+        progress("standing orders", done.orders)
     return done
 
 
@@ -131,6 +140,38 @@ def _postings(side: WriteSide, file: Path, at: datetime, done: Imported) -> Iter
             yield _posting(side, row, at)
         else:
             done.without_amount.append(_key(row))
+
+
+def _orders(side: WriteSide, folder: Path, at: datetime, done: Imported) -> Iterator[Submission]:
+    """A command for each standing order that moves money."""
+    for order in read_orders(folder):
+        key = f"czech-bank:order:{order.id}"
+        if order.amount:
+            yield _ordering(side, key, order, at)
+        else:
+            done.without_amount.append(key)
+
+
+def _ordering(side: WriteSide, key: str, order: SourceOrder, at: datetime) -> Submission:
+    """A recurring payment that is paused: the source is history, and its import must not begin to pay."""
+    payment = named_id(RECURRING, side.log, "czech-bank", str(order.id))
+    created = CreateRecurringPayment(
+        payment=payment,
+        payer=account_id(side.log, order.account),
+        payee=internal_account(side.log, "banks", CURRENCY),
+        amount=order.amount,
+        currency=CURRENCY,
+        schedule=Schedule("months", 1, _next_month(at.date())),
+        reference=str(order.id),
+        metadata={"k_symbol": order.symbol} if order.symbol else {},
+    )
+    command = Together((created, PauseRecurringPayment(payment)))
+    return system_submission(PRINCIPAL, key, command, repr(order), side.log, at)
+
+
+def _next_month(day: date) -> date:
+    """The first day of the next month. The source says neither when an order began nor on which day it is due."""
+    return date(day.year + day.month // MONTHS_OF_YEAR, day.month % MONTHS_OF_YEAR + 1, 1)
 
 
 def _key(row: SourceTransaction) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import TransactionKind
+from domain.codes import refuse_other_than_code
 from domain.money import MoneyError, parse
 
 CURRENCY = "CZK"
@@ -18,7 +19,7 @@ MOST_DIGITS = 18
 """Most digits of an id."""
 MOST_ACCOUNT_ID = 9 * 10**9 - 1
 """Account numbers have ten digits, and those of the bank's accounts begin at 10**9 (`importing.NUMBERS_FROM`)."""
-ACCOUNTS, DISPOSITIONS = "account.asc", "disp.asc"
+ACCOUNTS, DISPOSITIONS, ORDERS = "account.asc", "disp.asc", "order.asc"
 TRANSACTIONS, TRANSACTIONS_IN_PARTS = "trans.asc", "trans-*.asc"
 """The file as it was published, or parts of it, whose order by name is the order of time."""
 
@@ -64,6 +65,16 @@ class SourceTransaction:
         return self.amount if self.credit else -self.amount
 
 
+@dataclass(frozen=True, slots=True)
+class SourceOrder:
+    """A standing order of the bank, which pays every month to an account of another bank. The amount is in haléře."""
+
+    id: int
+    account: int
+    amount: int
+    symbol: str  # what it is for, such as SIPO; empty: not known
+
+
 def read_accounts(folder: Path) -> list[SourceAccount]:
     """All accounts with their owners, in order of opening. Raises `SourceError`."""
     owners = {
@@ -80,6 +91,24 @@ def read_accounts(folder: Path) -> list[SourceAccount]:
             raise SourceError(f"{where}: account {id} has no owner in {DISPOSITIONS}")
         accounts.append(SourceAccount(id, owners[id], _day(row["date"], where)))
     return sorted(accounts, key=lambda account: (account.opened_on, account.id))
+
+
+def read_orders(folder: Path) -> Iterator[SourceOrder]:
+    """The standing orders, one at a time; none if the file is not there. Raises `SourceError`."""
+    file = folder / ORDERS
+    if not file.exists():
+        return
+    for where, row in _rows(file, ("order_id", "account_id", "amount", "k_symbol")):
+        try:
+            amount = parse(_plain(row["amount"]), CURRENCY)
+            if amount < 0:
+                raise MoneyError(f"{row['amount']!r} is less than zero.")
+        except MoneyError as error:
+            raise SourceError(f"{where}: {error}") from None
+        symbol = row["k_symbol"].strip()
+        if symbol and refuse_other_than_code("k_symbol", symbol) is not None:
+            raise SourceError(f"{where}: k_symbol {symbol[:40]!r} is not a code")
+        yield SourceOrder(int(row["order_id"]), int(row["account_id"]), amount, symbol)
 
 
 def transaction_files(folder: Path) -> list[Path]:

@@ -1,0 +1,1 @@
+"""Webhooks: who is sent which events, when that ends, and who gets a mail."""
