@@ -12,6 +12,7 @@ from typing import Any, cast
 from domain import batch, claims, refusals, subjects, together
 from domain.accounts import (
     account,
+    account_closing,
     business_calendar,
     chart,
     fee_schedule,
@@ -27,6 +28,9 @@ from domain.accounts.chart import node_accounts
 from domain.accounts.currencies import conversions, quotes, rates
 from domain.accounts.interest import crediting
 from domain.accounts.interest import running as interest_running
+from domain.accounts.payroll import part as payroll_part
+from domain.accounts.payroll import process as payroll_process
+from domain.accounts.payroll import run as payroll_run
 from domain.accounts.periods import sealing, year_closing
 from domain.accounts.recurring import process as recurring_payments
 from domain.accounts.settlement import agreement, payout, running, settlement
@@ -55,6 +59,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     conversions.AGGREGATE,
     fee_schedule.AGGREGATE,
     template.AGGREGATE,
+    payroll_run.AGGREGATE,
+    payroll_part.AGGREGATE,
     business_calendar.AGGREGATE,
     recurring.AGGREGATE,
     agreement.AGGREGATE,
@@ -197,6 +203,8 @@ MANAGERS: tuple[ProcessManager, ...] = (
     recurring_payments.MANAGER,
     sealing.MANAGER,
     year_closing.MANAGER,
+    payroll_process.MANAGER,
+    account_closing.MANAGER,
     running.MANAGER,
     payout.MANAGER,
     interest_running.MANAGER,

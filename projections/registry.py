@@ -15,6 +15,7 @@ from projections.accounts.holds import HOLDS
 from projections.accounts.interest import INTEREST
 from projections.accounts.limit_usage import LIMIT_USAGE
 from projections.accounts.movements.fold import MOVEMENTS
+from projections.accounts.payrolls import PAYROLLS
 from projections.accounts.periods.fold import PERIODS
 from projections.accounts.posting_policy import POSTING_POLICY
 from projections.accounts.quotes import QUOTES
@@ -60,6 +61,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     RATES,
     QUOTES,
     CONVERSIONS,
+    PAYROLLS,
     SETTLEMENT_AGREEMENTS,
     SETTLEMENTS,
     INTEREST,

@@ -15,6 +15,7 @@ from api.accounts.answers import (
     AccountChanged,
     AccountClosed,
     AccountOpened,
+    ClosingAsked,
     FeeCharged,
     LimitsChanged,
     Posted,
@@ -59,7 +60,9 @@ from api.services import services
 from domain import money
 from domain.accounts.account.details import ChangeAccountDetails, ChangeAccountMetadata
 from domain.accounts.account.lifecycle import (
+    CancelClosing,
     CloseAccount,
+    CloseWhenFree,
     FreezeAccount,
     OpenAccount,
     ReopenAccount,
@@ -187,6 +190,21 @@ def close_account(caller: Caller, account: PathId, body: bodies.Closing) -> Inte
     transaction = None if body.sweep_to is None else caller.services.new_id(TRANSACTION)
     closing = CloseAccount(account=account, reason=body.reason, sweep_to=body.sweep_to, transaction=transaction)
     return Intent(closing, account)
+
+
+@command(router, "/accounts/{account}/close-when-free", makes=CloseWhenFree, answer=ClosingAsked, status=200)
+def close_account_when_free(caller: Caller, account: PathId, body: bodies.ClosingWhenFree) -> Intent:
+    """Close an account once no hold is open and no transaction is pending on it.
+
+    From now on nothing new is taken from it or held on it. Then a process sweeps what is left, and closes it.
+    """
+    return Intent(CloseWhenFree(account, body.reason, body.sweep_to), account)
+
+
+@command(router, "/accounts/{account}/cancel-closing", makes=CancelClosing, answer=AccountChanged, status=200)
+def cancel_closing(caller: Caller, account: PathId, body: Reason) -> Intent:
+    """Let an account go on that was to be closed once no hold is open."""
+    return Intent(CancelClosing(account, body.reason), account)
 
 
 @command(router, "/accounts/{account}/reopen", makes=ReopenAccount, answer=AccountChanged, status=200)

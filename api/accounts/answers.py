@@ -29,6 +29,12 @@ class AccountChanged(Accepted):
     status: Annotated[str, one_of(Status)]
 
 
+class ClosingAsked(AccountChanged):
+    """An account that is to be closed once no hold is open."""
+
+    holds: Annotated[int, Field(description="How many are open, those of pending transactions among them")]
+
+
 class OwnersChanged(Accepted):
     """An account whose owners or mandates were changed."""
 

@@ -97,6 +97,14 @@ class MetadataChange(Body):
     remove: Annotated[list[MetadataKey], Field(max_length=MOST_PAIRS, default_factory=list)]
 
 
+class ClosingWhenFree(Reason):
+    """Close an account once no hold is open."""
+
+    model_config = example(reason="On request of the owner", sweep_to=ACCOUNT_B)
+
+    sweep_to: Annotated[Id, Field(description="The account that gets what is left")]
+
+
 class Closing(Reason):
     """Close an account."""
 

@@ -56,6 +56,10 @@ class Account(TypedDict):
     entries: Annotated[int, Field(description="How many entries were booked")]
     position: LogPosition
     metadata: Annotated[dict[str, str], Field(description="Pairs that clients keep with it")]
+    closing_to: Annotated[
+        str | None,
+        Field(description="It is closed once no hold is open, and this account gets what is left; null if it is not"),
+    ]
 
 
 class Entry(TypedDict):
@@ -204,6 +208,7 @@ def account_view(row: AccountRow) -> Account:
         "entries": row.entries,
         "position": row.position,
         "metadata": row.metadata,
+        "closing_to": row.closing_to,
     }
 
 

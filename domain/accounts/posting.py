@@ -273,7 +273,9 @@ def refuse_without_approval(kind: TransactionKind, entries: Sequence[Entry], pol
 def refuse_taking(
     account: Account, amount: int, transaction: Transaction, policy: PostingPolicy, at: datetime
 ) -> Refused | None:
-    """Return why the transaction may not take the amount from an account with limits of what leaves it, or None."""
+    """Return why the transaction may not take the amount from an account that is watched, or None."""
+    if (closing := account.refuse_leaving()) is not None:
+        return closing
     above = account.profile.approve_above
     if above is not None and amount > above and not transaction.approved and transaction.kind not in WITHOUT_APPROVAL:
         return _approval_needed(amount, above, account.profile.currency, f"account {account.profile.id}")

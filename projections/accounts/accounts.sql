@@ -31,6 +31,7 @@ CREATE TABLE accounts (
     metadata        jsonb NOT NULL,
     name            text,
     reason          text,
+    closing_to      text COLLATE "C",
     PRIMARY KEY (account)
 ) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05);
 
@@ -70,6 +71,7 @@ COMMENT ON COLUMN accounts.position IS 'Position in the log of its opening.';
 COMMENT ON COLUMN accounts.last_position IS 'Position in the log of the last event that changed it.';
 COMMENT ON COLUMN accounts.last_at IS 'When that event was recorded, UTC.';
 COMMENT ON COLUMN accounts.metadata IS 'Pairs of codes that clients keep with it, as a JSON object.';
+COMMENT ON COLUMN accounts.closing_to IS 'It is closed once no hold is open, and this account gets what is left. NULL: it is not to be closed.';
 
 -- Reporting views.
 
@@ -80,7 +82,7 @@ SELECT t.account, t.number, t.type, t.currency, t.owner, t.name, t.status, t.rea
        t.maximum * c.minor_unit AS maximum, t.entries, t.version, t.last_position, t.last_at, t.position,
        t.overdraft * c.minor_unit AS overdraft, t.overdraft_until, t.daily * c.minor_unit AS daily,
        t.monthly * c.minor_unit AS monthly, t.hourly * c.minor_unit AS hourly, t.hourly_count,
-       t.approve_above * c.minor_unit AS approve_above, t.metadata
+       t.approve_above * c.minor_unit AS approve_above, t.metadata, t.closing_to
   FROM read.accounts t JOIN read.currencies c USING (currency);
 
 COMMENT ON VIEW reporting.accounts IS 'One row an account, as it is now. Amounts in major units.';
@@ -111,3 +113,4 @@ COMMENT ON COLUMN reporting.accounts.hourly IS 'What may leave it in a rolling h
 COMMENT ON COLUMN reporting.accounts.hourly_count IS 'How many transactions may take something in a rolling hour; NULL: any.';
 COMMENT ON COLUMN reporting.accounts.approve_above IS 'What one transaction may take without another person; NULL: anything.';
 COMMENT ON COLUMN reporting.accounts.metadata IS 'Pairs of codes that clients keep with it, as a JSON object.';
+COMMENT ON COLUMN reporting.accounts.closing_to IS 'It is closed once no hold is open, and this account gets what is left. NULL: it is not to be closed.';

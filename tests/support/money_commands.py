@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from domain.accounts.account.attachment import AttachAccount
 from domain.accounts.account.holds import PlaceHold
-from domain.accounts.account.lifecycle import CloseAccount
+from domain.accounts.account.lifecycle import CloseAccount, CloseWhenFree
 from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.allocation import WHOLE, Fee, Tier
 from domain.accounts.chart.nodes import AddNode
@@ -24,6 +24,9 @@ from domain.accounts.interest.accrual import DayBalance
 from domain.accounts.interest.crediting import CreditInterest
 from domain.accounts.interest.terms import AgreeInterest
 from domain.accounts.kinds import TransactionKind
+from domain.accounts.payroll.events import PayrollItem
+from domain.accounts.payroll.part import PayPart, RetryPayrollItem
+from domain.accounts.payroll.run import RunPayroll, StopPayroll
 from domain.accounts.posting import Entry, Side, internal_account, pair_account
 from domain.accounts.recurring.commands import CreateRecurringPayment
 from domain.accounts.recurring.schedule import Schedule
@@ -48,10 +51,12 @@ from domain.accounts.transaction import (
     Transfer,
     Withdraw,
 )
+from domain.accounts.transaction.closing import CloseFreeAccount
 from domain.accounts.transaction.reversal import Part
 from domain.accounts.transaction.year_end import PostYearEnd, YearEnd
 from domain.money import show
 from domain.orders.order import ConfirmOrder, OrderLine, PayOrder, PlaceOrder
+from tests.samples.accounts.payroll import item, large
 from tests.samples.accounts.periods import CLOSE_YEAR, close, seal
 from tests.samples.accounts.recurring_payment import run
 from tests.samples.accounts.settlement_agreement import SHOP, YESTERDAY, agree, calculate
@@ -115,6 +120,7 @@ ONE_AMOUNT = why("both entries have the one amount", "balance")
 COMPUTED = why("the entries are computed from figures that sum to zero", "balance")
 LEDGER_PAYS = {
     **why("an account of the ledger has no limits", *LIMITS, *OUTGOING, "account_four_eyes"),
+    **why("an account of the ledger has no holds to wait for", "closing_payer"),
     **why("what the ledger pays is no customer's risk", *RISK),
 }
 LEDGER_GETS = why("an account of the ledger has no limits", "maximum")
@@ -127,6 +133,7 @@ HELD = {
     **why("the amount is reserved, so no other hold takes it", "hold"),
     **why("an account with an open hold is not closed", "closed_payer"),
 }
+PROMISED = why("it was reserved before the account was to be closed (ADR 62)", "closing_payer")
 OWN_DAY = why("it has always the day of its decision", *DATES)
 
 
@@ -201,6 +208,21 @@ def sweep_owed(day: date, amount: int) -> CloseAccount:
     return CloseAccount(TARGET, "why", SOURCE, ID)
 
 
+def payroll(day: date, amount: int) -> RunPayroll:
+    return RunPayroll("payroll_1", ID, SOURCE, "2026-11", "EUR", (PayrollItem("E-1", TARGET, amount),), day)
+
+
+LARGE = large(item("1", AMOUNT, TARGET), account=SOURCE)
+"""A run in parts. The accounts of all but one employee do not exist, so their items are parked."""
+PARKED_ITEMS = len(LARGE.items) - 1
+BY_RUN = {
+    **why("who cannot be paid is parked, and the others are paid", "maximum", "frozen_payee", "closed_payee"),
+    **why("who cannot be paid is parked, and the others are paid", "node_of_payee", "before_opening"),
+    **why("its day was tried when the run began", "in_future", "too_old"),
+}
+ITEM_REFUSED = why("payroll_item_refused", "maximum", "frozen_payee", "closed_payee", "node_of_payee", "before_opening")
+AMOUNT_OF_RUN = why("its amount was tried when the run began", *AMOUNTS)
+
 SWEPT = {**COMPUTED, **OWN_DAY, **why("it moves what is left", *AMOUNTS)}
 
 COMMANDS: Final = (
@@ -274,6 +296,7 @@ COMMANDS: Final = (
         kind="capture",
         make=lambda day, amount: CaptureHold(SOURCE, "hold_1", ID, TARGET, amount, "EUR", day),
         given=(PlaceHold(SOURCE, "hold_1", AMOUNT, "EUR"),),
+        free=PROMISED,
         never={**ONE_AMOUNT, **HELD},
     ),
     Posting(
@@ -281,6 +304,7 @@ COMMANDS: Final = (
         kind="capture",
         make=lambda day, amount: CaptureHold(SOURCE, "hold_1", ID, TARGET, amount, "EUR", day, keep_rest=True),
         given=(PlaceHold(SOURCE, "hold_1", AMOUNT + 1, "EUR"),),
+        free=PROMISED,
         kept=1,
         never={**ONE_AMOUNT, **HELD},
     ),
@@ -305,6 +329,7 @@ COMMANDS: Final = (
         kind="transfer",
         make=lambda day, amount: PostPending(ID, day),
         given=(pend(),),
+        free=PROMISED,
         never={**COMPUTED, **HELD, **why("its amount was tried when it was reserved", *AMOUNTS)},
     ),
     Posting(
@@ -312,7 +337,7 @@ COMMANDS: Final = (
         kind="transfer",
         make=lambda day, amount: by(operator(BOB), ApprovePending(ID, day)),
         given=(pend(awaits="approval"),),
-        free=why("another person looks at it: that is what it is", *FOUR_EYES, *RISK),
+        free={**PROMISED, **why("another person looks at it: that is what it is", *FOUR_EYES, *RISK)},
         never={**COMPUTED, **HELD, **why("its amount was tried when it was reserved", *AMOUNTS)},
     ),
     Posting(
@@ -349,7 +374,7 @@ COMMANDS: Final = (
         make=sweep,
         given=(Withdraw("txn_0", SOURCE, FUNDED - AMOUNT, "EUR", TODAY),),
         refused_by={"hold": "holds_open"},
-        free=why("a minimum is for an account that goes on (ADR 46)", "minimum", "overdraft", "overdraft_day"),
+        free=why("it ends the account (ADR 46)", "minimum", "overdraft", "overdraft_day", "closing_payer"),
         never=SWEPT,
     ),
     Posting(
@@ -361,6 +386,23 @@ COMMANDS: Final = (
             Withdraw("txn_0", TARGET, FUNDED + AMOUNT, "EUR", TODAY),
         ),
         never=SWEPT,
+    ),
+    Posting(
+        name="closing when free",
+        kind="sweep",
+        make=lambda day, amount: CloseFreeAccount(SOURCE, ID),
+        given=(
+            Withdraw("txn_0", SOURCE, FUNDED - AMOUNT, "EUR", TODAY),
+            CloseWhenFree(SOURCE, "why", TARGET),
+        ),
+        refused_by={"closed_payer": "closing_not_asked"},
+        free=why("it ends the account (ADR 46)", "minimum", "overdraft", "overdraft_day"),
+        never={
+            **SWEPT,
+            **why("nothing new is held on an account that is to be closed", "hold"),
+            **why("nothing leaves an account that is to be closed, so nothing is spent of its limits", *OUTGOING),
+            **why("the account is to be closed already", "closing_payer"),
+        },
     ),
     Posting(
         name="year end",
@@ -442,6 +484,29 @@ COMMANDS: Final = (
             ConfirmOrder("ord_1"),
         ),
         never={**LEDGER_GETS, **ONE_AMOUNT, **why("it pays the total of the order", *AMOUNTS)},
+    ),
+    Posting(
+        name="payroll at once",
+        kind="transfer",
+        make=payroll,
+        refused_by={**ITEM_REFUSED, **why("payroll_amount", *AMOUNTS)},
+        never=ONE_AMOUNT,
+    ),
+    Posting(
+        name="part of a payroll",
+        kind="capture",
+        make=lambda day, amount: PayPart("payroll_1", 1, ID),
+        given=(LARGE,),
+        free=PROMISED,
+        kept=PARKED_ITEMS,
+        never={**ONE_AMOUNT, **HELD, **BY_RUN, **AMOUNT_OF_RUN},
+    ),
+    Posting(
+        name="parked item of a payroll",
+        kind="transfer",
+        make=lambda day, amount: RetryPayrollItem("payroll_1", 1, ID, day),
+        given=(LARGE, StopPayroll("payroll_1", "why")),
+        never={**ONE_AMOUNT, **AMOUNT_OF_RUN},
     ),
 )
 

@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 
 from domain.accounts.account.attachment import AttachAccount
 from domain.accounts.account.holds import PlaceHold
-from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount
+from domain.accounts.account.lifecycle import CloseAccount, CloseWhenFree, FreezeAccount
 from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.chart.nodes import AddNode
 from domain.accounts.kinds import TransactionKind
@@ -194,6 +194,13 @@ def closed_payee(world: MemoryLedger, of: Posting, past: int) -> Any:
     return closed(world, of, of.gets, past)
 
 
+def closing_payer(world: MemoryLedger, of: Posting, past: int) -> Any:
+    """Nothing new leaves an account that is to be closed once no hold is open."""
+    if past:
+        world.accepted(CloseWhenFree(of.pays, "moves away", BANKS))
+    return of.command()
+
+
 def node(world: MemoryLedger, of: Posting, account: str, past: int) -> Any:
     """The command, where the account is attached to a node with a rule, and the other one to a node without."""
     others = tuple(kind for kind in get_args(TransactionKind) if kind != of.kind)
@@ -261,6 +268,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "frozen_payee": Rule("account_frozen", frozen_payee),
     "closed_payer": Rule("account_closed", closed_payer),
     "closed_payee": Rule("account_closed", closed_payee),
+    "closing_payer": Rule("account_closing", closing_payer),
     "node_of_payer": Rule("kind_not_allowed", node_of_payer),
     "node_of_payee": Rule("kind_not_allowed", node_of_payee),
     "closed_period": Rule("period_closed", closed_period),

@@ -43,6 +43,8 @@ AGGREGATE = Aggregate(
         EventType(name="account.frozen.v1", event=events.AccountFrozen, subject="owner", personal=("reason",)),
         EventType(name="account.unfrozen.v1", event=events.AccountUnfrozen, subject="owner", personal=("reason",)),
         EventType(name="account.closed.v1", event=events.AccountClosed, subject="owner", personal=("reason",)),
+        EventType("account.closing_asked.v1", events.AccountClosingAsked, "owner", ("reason",)),
+        EventType("account.closing_cancelled.v1", events.AccountClosingCancelled, "owner", ("reason",)),
         EventType(name="account.reopened.v1", event=events.AccountReopened, subject="owner", personal=("reason",)),
         EventType(
             name="account.details_changed.v1",

@@ -11,6 +11,8 @@ from domain.accounts.account.events import (
     AccountAssessed,
     AccountAttached,
     AccountClosed,
+    AccountClosingAsked,
+    AccountClosingCancelled,
     AccountCredited,
     AccountDebited,
     AccountDetached,
@@ -56,7 +58,16 @@ _RULES: Mapping[str, str] = {
     **attachment.RULES,
     **METADATA_RULES,
 }
-_SEALED = (AccountFrozen, AccountUnfrozen, AccountClosed, AccountReopened, AccountDetailsChanged, LimitsChanged)
+_SEALED = (
+    AccountFrozen,
+    AccountUnfrozen,
+    AccountClosed,
+    AccountClosingAsked,
+    AccountClosingCancelled,
+    AccountReopened,
+    AccountDetailsChanged,
+    LimitsChanged,
+)
 """Events that the key of the account's owner seals."""
 _NUMBERS = number_claim("")
 """Beginning of the claims of account numbers."""
@@ -75,6 +86,7 @@ def check(before: Account | None, events: Sequence[AccountEvent], decided: Decid
             following = (other for other in islice(events, end, None) if not isinstance(other, LimitUsed))
             closes = isinstance(next(following, None), AccountClosed)
             yield from _entries(account, entries, decided, closes=closes)
+            yield from _leaving(account, entries, events, closes=closes)
             yield from attachment.check_kind(account, entries[0], decided)
             yield from _uncounted(account, entries, events, decided)
             yield from _unapproved(account, entries)
@@ -128,6 +140,21 @@ def _entries(account: Account, entries: Sequence[_Entry], decided: Decided, *, c
         yield refused(entries[-1], refusal, _RULES)
 
 
+def _leaving(
+    account: Account, entries: Sequence[_Entry], events: Sequence[AccountEvent], *, closes: bool
+) -> Iterator[Broken]:
+    """Find a transaction that takes something from an account that is to be closed, and had not reserved it."""
+    id, net = entries[0].transaction, sum(_signed(entry) for entry in entries)
+    captures = (one for one in events if isinstance(one, HoldCaptured | HoldPartlyCaptured))
+    refusal = account.refuse_leaving()
+    if net < 0 and not closes and refusal is not None and not any(one.transaction == id for one in captures):
+        yield refused(entries[-1], refusal, _RULES)
+
+
+def _signed(entry: _Entry) -> int:
+    return entry.amount if isinstance(entry, AccountCredited) else -entry.amount
+
+
 def _uncounted(
     account: Account, entries: Sequence[_Entry], events: Sequence[AccountEvent], decided: Decided
 ) -> Iterator[Broken]:
@@ -176,6 +203,14 @@ def _changed(account: Account, event: AccountEvent, decided: Decided) -> Iterato
             refusal = lifecycle.refuse_unfreezing(account)
         case AccountClosed():
             refusal = lifecycle.refuse_closing(account)
+        case AccountClosingAsked():
+            refusal = lifecycle.refuse_closing_when_free(account)
+            if event.sweep_to == account.profile.id:
+                yield Broken(event, f"{account.profile.id} is to be swept to itself")
+            if event.open_holds != len(account.holds):
+                yield Broken(event, f"{account.profile.id} has {len(account.holds)} open holds, not {event.open_holds}")
+        case AccountClosingCancelled():
+            refusal = lifecycle.refuse_cancelling(account)
         case AccountReopened():
             refusal = lifecycle.refuse_reopening(account)
         case AccountDetailsChanged():

@@ -68,6 +68,22 @@ class AccountClosed(Event, frozen=True):
     reason: Personal
 
 
+class AccountClosingAsked(Event, frozen=True):
+    """The account is to be closed once no hold is open. From now on nothing new is taken from it or held on it."""
+
+    owner: str
+    reason: Personal
+    sweep_to: str  # the account that gets what is left
+    open_holds: int  # those of pending transactions among them
+
+
+class AccountClosingCancelled(Event, frozen=True):
+    """The account is not to be closed any more."""
+
+    owner: str
+    reason: Personal
+
+
 class AccountReopened(Event, frozen=True):
     """The account was closed, and is open again."""
 
@@ -233,6 +249,8 @@ AccountEvent = (
     | AccountFrozen
     | AccountUnfrozen
     | AccountClosed
+    | AccountClosingAsked
+    | AccountClosingCancelled
     | AccountReopened
     | AccountDetailsChanged
     | AccountMetadataChanged

@@ -1,7 +1,7 @@
 """Holds: reserved amounts. They stay on the account until they are released or captured, at once or in parts.
 
-Capturing a hold moves money, so that command is in `domain.accounts.transaction`. A pending transaction reserves with a
-hold too, which has the id of the transaction: only the commands on the transaction end it.
+Capturing a hold moves money, so that command is in `domain.accounts.transaction`. A pending transaction and a payroll
+run reserve with a hold too, which has their id: only the commands on the transaction or the run end it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec import field
 from domain.accounts.account.events import HoldExpired, HoldPlaced, HoldReleased
 from domain.accounts.account.lifecycle import OnOneAccount
 from domain.accounts.account.owners import for_customer, is_customer, refuse_debit
-from domain.accounts.account.state import HOLDS_OF_TRANSACTIONS, Account
+from domain.accounts.account.state import HOLDS_OF_PAYROLLS, HOLDS_OF_TRANSACTIONS, Account
 from domain.codes import Metadata, refuse_metadata, refuse_other_than_code
 from domain.kernel import Accepted, Context, Decide, Decision, Figure, Refused, Role, States, Unknown, found
 from domain.money import MAX_AMOUNT, show
@@ -56,6 +56,7 @@ RULES: dict[str, str] = {
         "Account {account} has {holds} open holds and pending transactions and can have no other one; end some first."
     ),
     "hold_of_transaction": "Hold {hold} belongs to a pending transaction; post or cancel that.",
+    "hold_of_payroll": "Hold {hold} belongs to a payroll run, which pays from it; stop the run to end it.",
     "hold_expiry": (
         "Hold {hold} would expire at {expires_at}; a hold expires after now, {now}, and at most {days} days later."
     ),
@@ -75,7 +76,7 @@ def _placed(account: Account | None, command: PlaceHold, context: Context) -> De
     if account is None:
         return Unknown("account", command.account)
     refusal = (
-        refuse_of_transaction(command.hold)
+        refuse_belonging(command.hold)
         or refuse_other_than_code("reference", command.reference)
         or refuse_metadata(command.metadata)
         or refuse_expiry(command.hold, command.expires_at, context.decided_at)
@@ -112,7 +113,7 @@ def _released(account: Account | None, command: ReleaseHold) -> Decision:
     held = account.hold(command.hold)
     if held is None:
         return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
-    refusal = refuse_of_transaction(command.hold)
+    refusal = refuse_belonging(command.hold)
     if refusal is not None:
         return refusal
     if account.status == "closed":
@@ -135,7 +136,7 @@ def expire_hold(command: ExpireHold, states: States, context: Context) -> Decisi
     held = account.hold(command.hold)
     if held is None:
         return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
-    refusal = refuse_of_transaction(command.hold) or refuse_before_expiry(account, command.hold, context.decided_at)
+    refusal = refuse_belonging(command.hold) or refuse_before_expiry(account, command.hold, context.decided_at)
     if refusal is not None:
         return refusal
     event = HoldExpired(command.account, account.version + 1, command.hold, held, account.profile.currency)
@@ -147,9 +148,16 @@ def of_transaction(hold: str) -> bool:
     return hold.startswith(HOLDS_OF_TRANSACTIONS)
 
 
-def refuse_of_transaction(hold: str) -> Refused | None:
-    """Return the refusal to place, capture or end a hold of a pending transaction by itself, or None."""
-    return Refused("hold_of_transaction", {"hold": hold}) if of_transaction(hold) else None
+def of_payroll(hold: str) -> bool:
+    """Return whether the hold reserves for a payroll run."""
+    return hold.startswith(HOLDS_OF_PAYROLLS)
+
+
+def refuse_belonging(hold: str) -> Refused | None:
+    """Return the refusal to place, capture or end a hold of a pending transaction or a payroll run, or None."""
+    if of_transaction(hold):
+        return Refused("hold_of_transaction", {"hold": hold})
+    return Refused("hold_of_payroll", {"hold": hold}) if of_payroll(hold) else None
 
 
 def refuse_hold(
@@ -162,6 +170,8 @@ def refuse_hold(
     refusal = account.refuse_change_of_state()
     if refusal is None and currency != account.profile.currency:
         refusal = account.wrong_currency(currency)
+    if refusal is None:
+        refusal = account.refuse_leaving()
     if refusal is None and not 0 < amount <= MAX_AMOUNT:
         refusal = _hold_amount(hold, amount, currency)
     if refusal is None and account.hold(hold) is not None:

@@ -96,6 +96,23 @@ class CloseAccount(OnOneAccount, frozen=True):
         return (self.account,) if self.sweep_to is None else (self.account, self.sweep_to, POSTING_POLICY, PERIODS)
 
 
+class CloseWhenFree(OnOneAccount, frozen=True):
+    """Close an account once no hold is open. What is left on it then goes to `sweep_to`."""
+
+    reason: Personal
+    sweep_to: str
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return (self.account, self.sweep_to)
+
+
+class CancelClosing(OnOneAccount, frozen=True):
+    """Let an account go on that was to be closed once no hold is open."""
+
+    reason: Personal
+
+
 class ReopenAccount(OnOneAccount, frozen=True):
     """Open a closed account again."""
 
@@ -111,6 +128,7 @@ RULES: dict[str, str] = {
     "account_internal": "Account {account} is an internal account ({type}); this command is for customer accounts.",
     "balance_not_zero": "Account {account} has a balance of {balance} {currency}; it must be zero to close.",
     "holds_open": "Account {account} has {holds} open holds for {reserved} {currency}; release or capture them first.",
+    "closing_not_asked": "Account {account} is not to be closed.",
     "number_taken": "Account number {number} is in use.",
     "limits_crossed": "The minimum {minimum} is higher than the maximum {maximum}.",
     "opened_in_future": "The opening date {opened_on} is after today, {today} (UTC).",
@@ -238,6 +256,21 @@ def refuse_closing(account: Account) -> Refused | None:
         balance = show(account.balance, currency)
         return Refused("balance_not_zero", {"account": id, "balance": balance, "currency": currency})
     return None
+
+
+def refuse_closing_when_free(account: Account) -> Refused | None:
+    """Return the refusal to close an account once it is free, or None."""
+    profile = account.profile
+    if profile.internal:
+        return Refused("account_internal", {"account": profile.id, "type": profile.type})
+    return account.refuse_change_of_state() or account.refuse_leaving()
+
+
+def refuse_cancelling(account: Account) -> Refused | None:
+    """Return the refusal to cancel a closing that nobody asked for, or None."""
+    if account.profile.closing_to is not None:
+        return None
+    return Refused("closing_not_asked", {"account": account.profile.id})
 
 
 def refuse_sweeping(account: Account) -> Refused | None:

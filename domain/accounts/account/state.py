@@ -11,6 +11,8 @@ from domain.accounts.account.events import (
     AccountAssessed,
     AccountAttached,
     AccountClosed,
+    AccountClosingAsked,
+    AccountClosingCancelled,
     AccountCredited,
     AccountDebited,
     AccountDetached,
@@ -45,6 +47,8 @@ HOLD = "hold"
 """Prefix of the ids of holds that clients place."""
 HOLDS_OF_TRANSACTIONS = "txn_"
 """How the id of a hold begins that reserves for a pending transaction: it is the id of that transaction."""
+HOLDS_OF_PAYROLLS = "payroll_"
+"""How the id of a hold begins that reserves for a payroll run: it is the id of that run."""
 
 Status = Literal["open", "frozen", "closed"]
 
@@ -61,6 +65,10 @@ RULES: dict[str, str] = {
     "above_maximum": (
         "Account {account} has a balance of {balance} {currency}; crediting {amount} would make {resulting}, "
         "above its maximum of {maximum}."
+    ),
+    "account_closing": (
+        "Account {account} is to be closed once no hold is open; nothing new is taken from it or held on it. Cancel "
+        "the closing first."
     ),
     "outgoing_limit": (
         "Account {account} has an outgoing limit of {allowed} {currency} {limit}; {used} is used and {left} is left, "
@@ -110,6 +118,7 @@ class Profile(Value, frozen=True):
     approve_above: int | None = None  # what one transaction may take at most without another person
     metadata_keys: tuple[str, ...] = ()  # oldest first; the values decide nothing, so they are not kept
     node: str | None = None  # of the chart, to which the account is attached
+    closing_to: str | None = None  # once no hold is open it is closed, and this account gets what is left
 
     @property
     def internal(self) -> bool:
@@ -141,8 +150,9 @@ class Account(Value, frozen=True):
 
     @property
     def watched(self) -> bool:
-        """Whether it has limits of what leaves it."""
-        return self.profile.outgoing is not None or self.profile.approve_above is not None
+        """Whether it has limits of what leaves it, or is to be closed."""
+        profile = self.profile
+        return profile.outgoing is not None or profile.approve_above is not None or profile.closing_to is not None
 
     def hold(self, id: str) -> int | None:
         """Return what is left of an open hold in minor units, or None if the account has no open hold with this id."""
@@ -158,6 +168,19 @@ class Account(Value, frozen=True):
     def mandate(self, person: str) -> Mandate | None:
         """Return the mandate of the person, which may have ended, or None."""
         return next((mandate for mandate in self.profile.mandates if mandate.person == person), None)
+
+    @property
+    def as_promised(self) -> Account:
+        """The account as it is for a hold that was placed before it was to be closed."""
+        if self.profile.closing_to is None:
+            return self
+        return replace(self, profile=replace(self.profile, closing_to=None))
+
+    def refuse_leaving(self) -> Refused | None:
+        """Return the refusal of a new debit or hold on an account that is to be closed, or None."""
+        if self.profile.closing_to is None:
+            return None
+        return Refused("account_closing", {"account": self.profile.id})
 
     def booked(self, version: int, signed: int) -> Account:
         """Return the account after one entry."""
@@ -301,7 +324,11 @@ def evolve(state: Account | None, event: AccountEvent) -> Account:
         case AccountUnfrozen() | AccountReopened():
             return state.with_status(version, "open")
         case AccountClosed():
-            return state.with_status(version, "closed")
+            return state.as_promised.with_status(version, "closed")
+        case AccountClosingAsked():
+            return replace(state, version=version, profile=replace(state.profile, closing_to=event.sweep_to))
+        case AccountClosingCancelled():
+            return state.as_promised.with_status(version, state.status)
         case HoldPlaced():
             holds = (*state.holds, (event.hold, event.amount, event.expires_at))
             return replace(state, version=version, reserved=state.reserved + event.amount, holds=holds)

@@ -7,7 +7,7 @@ from datetime import date
 from msgspec import field
 
 from domain.accounts.account.events import HoldCaptured, HoldPartlyCaptured
-from domain.accounts.account.holds import refuse_of_transaction
+from domain.accounts.account.holds import refuse_belonging
 from domain.accounts.account.state import Account, evolve
 from domain.accounts.posting import entries_between, post, posting_decision, posting_streams, with_facts_on
 from domain.accounts.transaction.described import transaction_of
@@ -58,7 +58,7 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
     held = account.hold(command.hold)
     if held is None:
         return Refused("hold_unknown", {"account": command.account, "hold": command.hold})
-    refusal = refuse_of_transaction(command.hold)
+    refusal = refuse_belonging(command.hold)
     if refusal is not None:
         return refusal
     if command.amount > held:
@@ -83,7 +83,7 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
         currency=currency,
         transaction=command.transaction,
     )
-    freed = evolve(account, captured)
+    freed = evolve(account, captured).as_promised
     entries = entries_between(command.account, command.target, command.amount, currency)
     transaction = transaction_of(command, "capture", entries, command.account, states)
     decision = post(transaction, {**states, command.account: freed}, context)

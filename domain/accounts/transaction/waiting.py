@@ -203,7 +203,7 @@ def booked(
         account = cast(Account, states[id])
         event = HoldCaptured(id, account.version + 1, transaction.id, amount, account.profile.currency, transaction.id)
         captured.append(event)
-        freed[id] = evolve_account(account, event)
+        freed[id] = evolve_account(account, event).as_promised
     decision = post(
         Transaction(
             id=transaction.id,

@@ -17,6 +17,8 @@ from domain.accounts.account.events import (
     AccountAssessed,
     AccountAttached,
     AccountClosed,
+    AccountClosingAsked,
+    AccountClosingCancelled,
     AccountDetached,
     AccountDetailsChanged,
     AccountFrozen,
@@ -63,6 +65,8 @@ class Change:
     limits: LimitsChanged | None = None  # the newest; None: unchanged
     named: AccountDetailsChanged | None = None  # the last other name; None: unchanged
     pairs: dict[str, str] | None = None  # of the metadata that were set; None: unchanged
+    closing: bool = False  # whether `closing_to` is changed
+    closing_to: str | None = None
     removed: set[str] = field(default_factory=set)  # keys of the metadata that are not set after their removal
 
     def change_metadata(self, event: AccountMetadataChanged) -> None:
@@ -107,6 +111,11 @@ def fold(events: Iterable[RecordedEvent]) -> dict[str, Change]:
             case AccountClosed():
                 change.status = "closed"
                 change.reason, change.reason_erased = erasable(event.reason)
+                change.closing, change.closing_to = True, None
+            case AccountClosingAsked():
+                change.closing, change.closing_to = True, event.sweep_to
+            case AccountClosingCancelled():
+                change.closing, change.closing_to = True, None
             case AccountDetailsChanged():
                 change.named = event
             case AccountMetadataChanged():
@@ -142,6 +151,7 @@ class Rows(NamedTuple):
     limits: tuple[BinaryArray, ...]
     names: tuple[BinaryArray, ...]
     metadata: tuple[BinaryArray, ...]
+    closings: tuple[BinaryArray, ...]
 
 
 def lay_out(changes: Mapping[str, Change]) -> Rows:
@@ -153,6 +163,7 @@ def lay_out(changes: Mapping[str, Change]) -> Rows:
     limits = {account: change.limits for account, change in changed.items() if change.limits is not None}
     named = {account: erasable(change.named.name) for account, change in changed.items() if change.named is not None}
     metadata = {account: change for account, change in changed.items() if change.pairs is not None}
+    closings = {account: change.closing_to for account, change in changed.items() if change.closing}
     booked: tuple[BinaryArray, ...] = ()
     if changed:
         balance, version, entries, position, at = zip(*map(_BOOKED, changed.values()), strict=True)
@@ -194,6 +205,7 @@ def lay_out(changes: Mapping[str, Change]) -> Rows:
         )
         if metadata
         else (),
+        (text_array(list(closings)), text_array(list(closings.values()))) if closings else (),
     )
 
 
@@ -222,6 +234,8 @@ def write(connection: Connection[Any], rows: Rows, cache: FoldCache) -> None:
         connection.execute(_SET_NAME, rows.names)
     if rows.metadata:
         connection.execute(_SET_METADATA, rows.metadata)
+    if rows.closings:
+        connection.execute(_SET_CLOSING, rows.closings)
     copy_rows(connection, _TARGET, rows.opened)
 
 
@@ -274,6 +288,12 @@ UPDATE accounts a
  WHERE a.account = c.account
 """
 
+_SET_CLOSING = """
+UPDATE accounts a SET closing_to = c.closing_to
+  FROM unnest(%s::text[], %s::text[]) AS c(account, closing_to)
+ WHERE a.account = c.account
+"""
+
 _MISSING = """
 SELECT min(c.account) FROM unnest(%s::text[]) AS c(account)
  WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.account = c.account)
@@ -313,6 +333,7 @@ def _line(change: Change) -> str:
             str(change.position),
             change.at,
             copy_text(as_json(change.pairs)) if change.pairs else NO_METADATA,
+            copy_text(change.closing_to),
         )
     )
 
@@ -325,6 +346,8 @@ ACCOUNTS = Projection(
         AccountFrozen,
         AccountUnfrozen,
         AccountClosed,
+        AccountClosingAsked,
+        AccountClosingCancelled,
         AccountReopened,
         AccountDetailsChanged,
         AccountMetadataChanged,
@@ -349,5 +372,5 @@ ACCOUNTS = Projection(
     reports=(VIEW,),
     fold=lambda events: lay_out(fold(events)),
     write=write,
-    version=3,
+    version=4,
 )

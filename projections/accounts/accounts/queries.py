@@ -45,6 +45,7 @@ class AccountRow:
     last_position: int
     last_at: datetime
     metadata: dict[str, str]
+    closing_to: str | None
 
     @property
     def available(self) -> int:

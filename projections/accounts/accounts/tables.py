@@ -11,6 +11,8 @@ from domain.accounts.account.events import (
     AccountAssessed,
     AccountAttached,
     AccountClosed,
+    AccountClosingAsked,
+    AccountClosingCancelled,
     AccountDetached,
     AccountDetailsChanged,
     AccountFrozen,
@@ -92,6 +94,11 @@ TABLE = read_table(
     number("last_position", "Position in the log of the last event that changed it."),
     moment("last_at", "When that event was recorded, UTC."),
     pairs("metadata", "Pairs of codes that clients keep with it, as a JSON object."),
+    code(
+        "closing_to",
+        "It is closed once no hold is open, and this account gets what is left. NULL: it is not to be closed.",
+        optional=True,
+    ),
     index("accounts_in_order", "position"),
     index("accounts_of_owner", "owner", "position"),
     index("accounts_not_open", "status", "position", where="status <> 'open'"),
@@ -127,6 +134,7 @@ VIEW = View(
         "position",
         *OTHER_LIMITS,
         "metadata",
+        "closing_to",
     ),
 )
 
@@ -183,7 +191,17 @@ def unfrozen(row: Row, event: AccountUnfrozen) -> Row:
 def closed(row: Row, event: AccountClosed) -> Row:
     """It ends."""
     reason, erased = erasable(event.reason)
-    return {**row, "status": "closed", "reason": reason, "reason_erased": erased}
+    return {**row, "status": "closed", "reason": reason, "reason_erased": erased, "closing_to": None}
+
+
+def closing_asked(row: Row, event: AccountClosingAsked) -> Row:
+    """It is to be closed once no hold is open."""
+    return {**row, "closing_to": event.sweep_to}
+
+
+def closing_cancelled(row: Row, event: AccountClosingCancelled) -> Row:
+    """It goes on."""
+    return {**row, "closing_to": None}
 
 
 def reopened(row: Row, event: AccountReopened) -> Row:
@@ -262,6 +280,8 @@ PURE = RowFold(
         AccountFrozen: frozen,
         AccountUnfrozen: unfrozen,
         AccountClosed: closed,
+        AccountClosingAsked: closing_asked,
+        AccountClosingCancelled: closing_cancelled,
         AccountReopened: reopened,
         AccountDetailsChanged: named,
         AccountMetadataChanged: described,

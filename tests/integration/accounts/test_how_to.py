@@ -152,12 +152,30 @@ def test_batches(running: Service, tmp_path: Path) -> None:
 
 def test_describing_and_closing(running: Service, tmp_path: Path) -> None:
     answers = executed("describe-and-close-accounts.md", running, tmp_path)
-    assert codes(answers) == ["balance_not_zero"]
-    *_, listed, _, closed, reopened, shown = answers
+    assert codes(answers) == ["balance_not_zero", "account_closing"]
+    *_, listed, _, closed, held, rest, _, asked, _, captured, when_free, swept, reopened, shown = answers
+    assert (held["available"], asked["holds"], asked["status"]) == ("50.00", 1, "open")
+    assert (captured["remaining"], when_free["closing_to"], when_free["balance"]) == ("0.00", None, "0.00")
+    assert (swept["account"], swept["balance"]) == (rest["account"], "70.00")
     [account] = listed["items"]
     assert (account["name"], account["metadata"]) == ("Ada King", {"branch": "13"})
     assert sorted(one["balance"] for one in closed["balances"].values()) == ["0.00", "80.00"]
     assert (closed["status"], reopened["status"], shown["status"]) == ("closed", "open", "open")
+
+
+def test_payroll(running: Service, tmp_path: Path) -> None:
+    answers = executed("run-payroll.md", running, tmp_path)
+    assert codes(answers) == ["payroll_employee_twice"]
+    small, _, large, run, parked, _, retried, _, after, ben = [one for one in answers if "code" not in one][5:]
+    assert (small["status"], small["items"], small["total"]) == ("finished", 3, "2400.00")
+    assert (large["status"], large["items"], large["total"]) == ("running", 1_000, "1509.98")
+    assert (run["status"], run["paid_items"], run["paid"], run["parked_items"]) == ("finished", 1, "800.00", 999)
+    assert run["seconds"] > 0
+    assert [one["rule"] for one in parked["items"]] == ["account_frozen", "payroll_account_missing"]
+    assert parked["items"][1]["because"] == f"There is no account {parked['items'][1]['account']}."
+    assert retried["status"] == "paid"
+    assert [after[f"{what}_items"] for what in ("paid", "parked", "given_up")] == [2, 997, 1]
+    assert [(one["employee"], one["status"]) for one in ben["items"]] == [("E-1001", "paid")]
 
 
 def test_risk_rules(running: Service, tmp_path: Path) -> None:

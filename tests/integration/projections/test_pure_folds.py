@@ -95,7 +95,7 @@ def with_times(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("page", [1, 40, 64_000])
 def test_tables_equal_the_result_of_the_pure_functions(filler: Filler, connection: Connection[Any], page: int) -> None:
     runner = Runner(connection, LOG, filler.codec, PROJECTIONS, page=page)
-    filler.write(*a_life(filler, seed=page, units=1_200))
+    filler.write(*a_life(filler, seed=page, units=2_000))
     runner.run_to_head()  # the tables have the text of those who are erased now
     for person in ("author-1", "customer-1", "owner-1"):
         if person not in filler.ledger.erased:

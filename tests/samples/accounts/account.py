@@ -12,7 +12,9 @@ from domain.accounts.account.attachment import AttachAccount, DetachAccount
 from domain.accounts.account.details import ChangeAccountDetails, ChangeAccountMetadata
 from domain.accounts.account.holds import MOST_DAYS_HELD, MOST_HOLDS, ExpireHold, PlaceHold, ReleaseHold, of_transaction
 from domain.accounts.account.lifecycle import (
+    CancelClosing,
     CloseAccount,
+    CloseWhenFree,
     FreezeAccount,
     OpenAccount,
     ReopenAccount,
@@ -32,6 +34,7 @@ from domain.accounts.chart.nodes import AddNode
 from domain.accounts.numbers import InternalRole, account_number
 from domain.accounts.posting import internal_account
 from domain.accounts.transaction import TRANSACTION, Deposit, Transfer, Withdraw
+from domain.accounts.transaction.closing import CloseFreeAccount
 from domain.codes import MOST_METADATA_KEY, MOST_PAIRS
 from domain.kernel import Principal
 from domain.money import MAX_AMOUNT
@@ -85,6 +88,18 @@ def closes(world: World) -> Request:
     return Request({"account": with_balance(world, "100.00")}, {**REASON, "sweep_to": with_balance(world)})
 
 
+def waits_to_close(world: World) -> str:
+    """An account that is to be closed once its hold has ended."""
+    account, _ = hold(world)
+    world.do(f"accounts/{account}/close-when-free", {**REASON, "sweep_to": with_balance(world)})
+    return account
+
+
+def closes_when_free(world: World) -> Request:
+    account, _ = hold(world)
+    return Request({"account": account}, {**REASON, "sweep_to": with_balance(world)})
+
+
 def described(world: World) -> Request:
     """A request to change the metadata of an account that has some."""
     account: str = world.do("accounts", {**OPENING, "metadata": PAIRS})["account"]
@@ -133,6 +148,8 @@ ROUTES = {
     "/v1/accounts/{account}/freeze": lambda world: Request({"account": with_balance(world)}, REASON),
     "/v1/accounts/{account}/unfreeze": lambda world: Request({"account": frozen(world)}, REASON),
     "/v1/accounts/{account}/close": closes,
+    "/v1/accounts/{account}/close-when-free": closes_when_free,
+    "/v1/accounts/{account}/cancel-closing": lambda world: Request({"account": waits_to_close(world)}, REASON),
     "/v1/accounts/{account}/holds": lambda world: Request(
         {"account": with_balance(world, "100.00")}, {**AMOUNT, "reference": "sample-1", "metadata": {"till": "4"}}
     ),
@@ -488,6 +505,27 @@ RULES = {
         sentence="Hold txn_9 belongs to a pending transaction; post or cancel that.",
         kept=(holding("hold_txn_9", account="acct_b"),),
     ),
+    "account_closing": RuleSample(
+        given=(*A, B, deposit(500, "acct_b"), CloseWhenFree("acct_b", "moving", "acct_a")),
+        broken=holding("hold_x", account="acct_b"),
+        sentence=(
+            "Account acct_b is to be closed once no hold is open; nothing new is taken from it or held on it. Cancel the "
+            "closing first."
+        ),
+        kept=(CancelClosing("acct_b", "staying"), holding("hold_x", account="acct_b")),
+    ),
+    "closing_not_asked": RuleSample(
+        given=(*A, B),
+        broken=CancelClosing("acct_b", "staying"),
+        sentence="Account acct_b is not to be closed.",
+        kept=(CloseWhenFree("acct_b", "moving", "acct_a"), CancelClosing("acct_b", "staying")),
+    ),
+    "hold_of_payroll": RuleSample(
+        given=(B,),
+        broken=holding("payroll_9", account="acct_b"),
+        sentence="Hold payroll_9 belongs to a payroll run, which pays from it; stop the run to end it.",
+        kept=(holding("hold_payroll_9", account="acct_b"),),
+    ),
 }
 
 # A life
@@ -513,6 +551,9 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         return UnfreezeAccount(id, "a reason")
     if account.status == "closed":
         return ReopenAccount(id, "a reason")
+    if account.profile.closing_to is not None and chance.random() < 0.3:
+        ended = CloseFreeAccount(id, ledger.new_id(TRANSACTION))
+        return ended if not account.holds else CancelClosing(id, "a\treason")
     if chance.random() < 0.05:
         return _about_details(chance, account)
     choice = chance.random()
@@ -539,6 +580,8 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         return ChangeLimits(id, currency, limits, "a\treason")
     if choice < 0.97:
         return FreezeAccount(id, "a reason") if choice < 0.8 else CloseAccount(id, "a reason")
+    if choice < 0.985:
+        return CloseWhenFree(id, "a\treason", chance.choice(accounts).profile.id)
     return CloseAccount(id, "a reason", chance.choice(accounts).profile.id, ledger.new_id(TRANSACTION))
 
 
@@ -890,6 +933,20 @@ EVENTS = (
         {"node": "n6", "previous": None},
     ),
     StoredEvent("account.detached.v1", "acct_1qehnwh0pabpdb6bx8sfjap4sg", 3, '{"node":"n6"}', {"node": "n6"}),
+    StoredEvent(
+        "account.closing_asked.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        9,
+        '{"open_holds":2,"owner":"owner-1","reason":"2.5Zga437jatsgkFcF2sZrhdgLD_huWf7vR6b65NdnMuIs8GRPnhU=","sweep_to":"acct_01m7xye22teqjrevpr9vnc3e97"}',
+        {"owner": "owner-1", "reason": "moves\taway", "sweep_to": "acct_01m7xye22teqjrevpr9vnc3e97", "open_holds": 2},
+    ),
+    StoredEvent(
+        "account.closing_cancelled.v1",
+        "acct_01m7xye22needsfrayavc4db6g",
+        10,
+        '{"owner":"owner-1","reason":"2.TQZ7jhNhmj5Fq1FN-9iz6XeIBdRZrP8HNjgym-VzVxep"}',
+        {"owner": "owner-1", "reason": "stays"},
+    ),
 )
 
 SAMPLES = Samples(events=EVENTS, one=with_balance, rules=RULES, routes=ROUTES, life=life, weight=4)

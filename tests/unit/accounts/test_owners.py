@@ -23,7 +23,7 @@ from domain.accounts.account.events import (
     OwnerRemoved,
 )
 from domain.accounts.account.holds import PlaceHold, ReleaseHold
-from domain.accounts.account.lifecycle import CloseAccount
+from domain.accounts.account.lifecycle import CancelClosing, CloseAccount, CloseWhenFree
 from domain.accounts.account.limits import ChangeLimits
 from domain.accounts.account.owners import (
     AddOwner,
@@ -317,6 +317,8 @@ def test_what_a_customer_may_send_at_all() -> None:
         ChangeLimits,
         ChangeAccountDetails,
         CloseAccount,
+        CloseWhenFree,
+        CancelClosing,
         SubmitBatch,
         CreateRecurringPayment,
         ChangeRecurringAmount,

@@ -33,6 +33,7 @@ from domain.together import Together
 from domain.webhooks.webhook.state import Status as WebhookStatus
 from projections.accounts.account_persons import Standing
 from projections.accounts.holds import HoldStatus
+from projections.accounts.payrolls import ItemStatus, RunStatus
 from projections.processes.fold import Status as ProcessStatus
 
 CATEGORIES = {
@@ -49,6 +50,8 @@ CATEGORIES = {
     "cnv",
     "fee-schedule",
     "template",
+    "payroll",
+    "paypart",
     "ord",
     "post",
     "proc",
@@ -83,6 +86,8 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/log/follow", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/mails", "status"): set(get_args(MailStatus)),
     ("/v1/orders", "status"): set(get_args(OrderStatus)),
+    ("/v1/payrolls", "status"): set(get_args(RunStatus)),
+    ("/v1/payrolls/{payroll}/items", "status"): set(get_args(ItemStatus)),
     ("/v1/periods", "status"): set(get_args(PeriodStatus)),
     ("/v1/people", "status"): set(get_args(PersonStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
