@@ -26,6 +26,7 @@ from projections.engine.verify import PATIENCE_SECONDS
 from projections.registry import PROJECTIONS
 from tests.faults.histories import History
 from tests.integration.workers.running import environment, settings_of
+from tests.support.forking import Forked, can_fork
 from tests.support.ledger import codec_of
 from tests.support.pausing import pause
 from tests.support.postgres import Database, Server, running_server
@@ -47,11 +48,20 @@ class Process:
     arguments: tuple[str, ...]
     env: dict[str, str]
     log: Path
-    running: subprocess.Popen[bytes] | None = None
+    running: subprocess.Popen[bytes] | Forked | None = None
     module: str = "workers.cli"
 
     def start(self) -> None:
-        """Start it in a new session, so that it and its children can be killed together."""
+        """Start it in a new session, so that it and its children can be killed together.
+
+        It is a fork of a process that has imported the program, if that makes no difference. An API with several
+        processes makes them itself.
+        """
+        usual = environment()
+        alone = self.env.get("DAYBOOK_WORKERS", "1") == "1"
+        if alone and self.module == "workers.cli" and can_fork(self.env, usual):
+            self.running = Forked(self.arguments, self.env, usual, self.log)
+            return
         with self.log.open("ab") as messages:
             self.running = subprocess.Popen(
                 [sys.executable, "-m", self.module, *self.arguments],

@@ -1,4 +1,4 @@
-"""Runs the `daybook` command in a separate process without importing the program, which takes most of a second.
+"""Runs the `daybook` command in a separate process without importing the program, which takes some seconds.
 
 A fork server imports the program once for each pytest process. Each command is a fork of it, with separate
 environment, folder, output and exit code.
@@ -14,9 +14,10 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-PROGRAM = "workers.cli.main"
+PROGRAM = ("workers.cli.main", "workers.serve")
 SETTINGS = ("DATABASE_URL", "DAYBOOK_")
 """Prefixes of the variables that the program reads only when it runs. Other variables may affect its import."""
 
@@ -34,7 +35,7 @@ def run_forked(
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder, "stdout"), Path(folder, "stderr")
         process = _server(tuple(usual.items())).Process(
-            target=_run, args=(arguments, dict(env), os.getcwd(), *map(str, files))
+            target=_run, args=(arguments, dict(env), os.getcwd(), *map(str, files), False)
         )
         process.start()
         process.join(timeout)
@@ -47,11 +48,40 @@ def run_forked(
     return subprocess.CompletedProcess(arguments, code, stdout, stderr)
 
 
+class Forked:
+    """A command that runs on. It has what tests use of `subprocess.Popen`."""
+
+    def __init__(self, arguments: tuple[str, ...], env: Mapping[str, str], usual: Mapping[str, str], log: Path) -> None:
+        """Start the command in a new session; its output is appended to the file `log`."""
+        args = (arguments, dict(env), os.getcwd(), str(log), str(log), True)
+        self._process: BaseProcess = _server(tuple(usual.items())).Process(target=_run, args=args)
+        self._process.start()
+        assert self._process.pid is not None, "a started process has an id"
+        self.pid: int = self._process.pid
+        self._arguments = arguments
+
+    def poll(self) -> int | None:
+        """The exit code, and None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end. Raises `subprocess.TimeoutExpired`."""
+        self._process.join(timeout)
+        code = self._process.exitcode
+        if code is None:
+            raise subprocess.TimeoutExpired(self._arguments, timeout or 0.0)
+        return code
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self._process.terminate()
+
+
 @cache
 def _server(usual: tuple[tuple[str, str], ...]) -> multiprocessing.context.ForkServerContext:
     """The fork server, started with this environment."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([PROGRAM])
+    context.set_forkserver_preload([*PROGRAM])
     before = dict(os.environ)
     os.environ.update(usual)
     try:
@@ -62,15 +92,19 @@ def _server(usual: tuple[tuple[str, str], ...]) -> multiprocessing.context.ForkS
     return context
 
 
-def _run(arguments: tuple[str, ...], env: Mapping[str, str], folder: str, stdout: str, stderr: str) -> None:
+def _run(
+    arguments: tuple[str, ...], env: Mapping[str, str], folder: str, stdout: str, stderr: str, own_session: bool
+) -> None:
     """Run the command in the fork."""
     from workers.cli.main import main
 
+    if own_session:
+        os.setsid()
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)
     for path, stream in ((stdout, sys.stdout), (stderr, sys.stderr)):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, stream.fileno())
         os.close(file)
     sys.argv = ["daybook", *arguments]

@@ -132,12 +132,16 @@ SELECT 1 AS n, position AS at,
                (SELECT l.recorded_at FROM log.logs l WHERE l.log = %(log)s) AS head_time
           FROM log.events e WHERE log = %(log)s) e
 """
+# OFFSET 0 lets the server read a payload once a transaction, and join entries without it. Otherwise it would read, or
+# keep, the whole payload for each entry: a transaction of 1,000 entries took more than a second.
 _ENTRIES = """
     SELECT e.position, e.unit_end, e.stream AS transaction, x.n::int AS entry, x.entry->>'account' AS account,
            x.entry->>'side' AS side, (x.entry->>'amount')::numeric AS amount, x.entry->>'currency' AS currency,
-           p.payload->>'value_date' AS value_date
-      FROM log.events e, LATERAL (SELECT convert_from(e.payload, 'UTF8')::jsonb AS payload) p,
-           jsonb_array_elements(p.payload->'entries') WITH ORDINALITY AS x(entry, n)
+           p.value_date
+      FROM log.events e, LATERAL (
+            SELECT payload->'entries' AS entries, payload->>'value_date' AS value_date
+              FROM (SELECT convert_from(e.payload, 'UTF8')::jsonb AS payload OFFSET 0) q OFFSET 0
+           ) p, jsonb_array_elements(p.entries) WITH ORDINALITY AS x(entry, n)
      WHERE e.log = %(log)s AND e.encoding = 0 AND e.type = 'transaction.posted.v1'
        AND e.position <> ALL (%(unreadable)s)
 """

@@ -19,6 +19,7 @@ from domain.accounts.posting import internal_account
 from domain.registry import evolve
 from eventstore.log.answers import ACCEPTED
 from eventstore.postgres.connect import connect
+from tests.samples.accounts import settlement as settlement_sample
 from tests.support.answers import accepted, eur, found
 from tests.support.ledger import NOW, codec_of, executor_on, submission
 from tests.support.postgres import Server
@@ -40,6 +41,13 @@ READS = {
     "/v1/accounts/{account}/statement",
     "/v1/holds",
     "/v1/holds/{hold}",
+    "/v1/interest",
+    "/v1/interest/{account}",
+    "/v1/interest/{account}/credits",
+    "/v1/settlement-agreements",
+    "/v1/settlement-agreements/{account}",
+    "/v1/settlements",
+    "/v1/settlements/{settlement}",
     "/v1/conversions",
     "/v1/quotes/{quote}",
     "/v1/batches/{batch}",
@@ -302,6 +310,24 @@ def test_what_a_person_can_read_is_what_the_domain_lets_them(bank: Service, cloc
     for at in [*chance.sample(times, min(4, len(times))), times[-1]]:
         for person in world.people:
             world.check(person, at)
+
+
+def test_interest_and_settlements_are_those_of_ones_own_accounts(bank: Service) -> None:
+    settlement = settlement_sample.one(bank)
+    merchant = found(bank.get(f"settlements/{settlement}"))["account"]
+    bank.do("interest", {"account": merchant, "rate": "0.02", "basis": 365})
+    owner = found(bank.get(f"accounts/{merchant}"))["owner"]
+    owns, other = bank.customer(owner), bank.customer("prsn_somebody_else")
+    for path in ("interest", "settlement-agreements", "settlements"):
+        seen = {each["account"] for each in found(bank.get(path, token=owns, limit=200))["items"]}
+        assert merchant in seen
+        assert all(found(bank.get(f"accounts/{account}"))["owner"] == owner for account in seen)
+        assert found(bank.get(path, token=other))["items"] == []
+    ones = (f"interest/{merchant}", f"settlement-agreements/{merchant}", f"settlements/{settlement}")
+    for path in (*ones, f"interest/{merchant}/credits"):
+        assert bank.get(path, token=owns).status_code == 200
+        hidden = bank.get(path, token=other)
+        assert (hidden.status_code, hidden.json()["code"]) == (404, "unknown")
 
 
 # Commands
