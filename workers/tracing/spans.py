@@ -106,8 +106,10 @@ class Traces:
 
     def _step(self, within: Context, name: str, begun_ns: int, ended_ns: int, attributes: _Attributes) -> None:
         if ended_ns:  # else the command did not come so far
-            span = self._tracer.start_span(name, within, attributes=attributes, start_time=_wall(begun_ns))
-            span.end(_wall(ended_ns))
+            begun = _wall(begun_ns)
+            span = self._tracer.start_span(name, within, attributes=attributes, start_time=begun)
+            # The second is not asked of the clocks: between two questions the process may have waited.
+            span.end(begun + ended_ns - begun_ns)
 
     def _outcome(self, answer: Answer | None) -> _Attributes:
         if answer is None:

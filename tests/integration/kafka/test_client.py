@@ -19,15 +19,17 @@ def left_open():
 client.BLOCK_MS = 100
 nobody = Settings(kafka_bootstrap_servers="127.0.0.1:1")
 client.prepare_process(nobody)
-before = left_open()
+before, tries = left_open(), 0
 transactional = partial(client.transactional_producer, transactional_id="t")
 for make in (client.admin, client.consumer, client.producer, transactional):
     for _ in range(3):
         try:
             make(nobody)
         except KafkaConnectionError as error:
-            print(error)
+            assert "cannot connect to 127.0.0.1:1" in str(error), error
+            tries += 1
     assert left_open() <= before, (make, before, left_open())
+print(tries)
 """
 
 
@@ -38,6 +40,4 @@ def test_a_client_that_finds_no_broker_leaves_nothing_behind() -> None:
     """
     done = subprocess.run([sys.executable, "-c", _TRIES], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "KafkaConnectionError: cannot connect to 127.0.0.1:1: KafkaConnectionError: 111 ECONNREFUSED"
-    ] * (4 * 3)
+    assert done.stdout.split() == [str(4 * 3)]
