@@ -275,7 +275,7 @@ def list_payrolls(
 def get_payroll(request: Request, payroll: PathId) -> Response:
     """Get one payroll run: what is paid, what is parked, and how long it took."""
     with reading(request) as connection:
-        return one("payroll run", payroll, queries.payroll(connection, payroll), payroll_view)
+        return one("payroll", payroll, queries.payroll(connection, payroll), payroll_view)
 
 
 @query(

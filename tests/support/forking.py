@@ -53,6 +53,7 @@ class Forked:
 
     def __init__(self, arguments: tuple[str, ...], env: Mapping[str, str], usual: Mapping[str, str], log: Path) -> None:
         """Start the command in a new session; its output is appended to the file `log`."""
+        log.touch()
         args = (arguments, dict(env), os.getcwd(), str(log), str(log), True)
         self._process: BaseProcess = _server(tuple(usual.items())).Process(target=_run, args=args)
         self._process.start()

@@ -75,11 +75,12 @@ class Traces:
 
     def page(self, done: PageDone) -> None:
         """A span for a page that was folded. Used as `OnPage`."""
+        begun, ended = _wall(done.begun_ns, done.ended_ns)
         span = self._tracer.start_span(
             "fold",
             Context(),
             kind=SpanKind.CONSUMER,
-            start_time=_wall(done.begun_ns),
+            start_time=begun,
             attributes={
                 "daybook.log": self._log,
                 "daybook.position.first": done.after + 1,
@@ -88,7 +89,7 @@ class Traces:
                 "daybook.events": sum(done.events.values()),
             },
         )
-        span.end(_wall(done.ended_ns))
+        span.end(ended)
 
     def request(self, headers: Iterable[tuple[bytes, bytes]]) -> Span:
         """Begin the span of a request, in the trace of the client if it names one."""
@@ -106,10 +107,8 @@ class Traces:
 
     def _step(self, within: Context, name: str, begun_ns: int, ended_ns: int, attributes: _Attributes) -> None:
         if ended_ns:  # else the command did not come so far
-            begun = _wall(begun_ns)
-            span = self._tracer.start_span(name, within, attributes=attributes, start_time=begun)
-            # The second is not asked of the clocks: between two questions the process may have waited.
-            span.end(begun + ended_ns - begun_ns)
+            begun, ended = _wall(begun_ns, ended_ns)
+            self._tracer.start_span(name, within, attributes=attributes, start_time=begun).end(ended)
 
     def _outcome(self, answer: Answer | None) -> _Attributes:
         if answer is None:
@@ -188,6 +187,10 @@ def parent_of(headers: Iterable[tuple[bytes, bytes]]) -> Context:
     return trace.set_span_in_context(NonRecordingSpan(named), Context()) if named.is_valid else Context()
 
 
-def _wall(monotonic: int) -> int:
-    """The time of day, in nanoseconds, of a time of the monotonic clock."""
-    return time_ns() - (monotonic_ns() - monotonic)
+def _wall(begun: int, ended: int) -> tuple[int, int]:
+    """The times of day, in nanoseconds, of two times of the monotonic clock.
+
+    The clocks are read once for both. Between two readings the process may wait, and a span would end before it began.
+    """
+    apart = time_ns() - monotonic_ns()
+    return begun + apart, ended + apart

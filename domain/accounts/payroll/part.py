@@ -180,7 +180,9 @@ RULES: dict[str, str] = {
 @posting_decision
 def pay_part(command: PayPart, states: States, context: Context) -> Decision:
     run, part = _run_and_part(command.payroll, command.part, states)
-    if run is None or part is None:
+    if run is None:
+        return Unknown("payroll", command.payroll)
+    if part is None:
         return Unknown("part of a payroll run", f"{command.payroll}/{command.part}")
     if run.status == "stopped":
         return Refused("payroll_stopped", {"payroll": run.id})
@@ -259,7 +261,9 @@ def _paid_from_hold(
 @posting_decision
 def retry_item(command: RetryPayrollItem, states: States, context: Context) -> Decision:
     run, part = _run_and_part(command.payroll, part_of(command.item), states)
-    if run is None or part is None:
+    if run is None:
+        return Unknown("payroll", command.payroll)
+    if part is None:
         return Unknown("item of a payroll run", f"{command.payroll}/{command.item}")
     item = _parked(run, part, command.item)
     if isinstance(item, Refused):
@@ -283,7 +287,9 @@ def retry_item(command: RetryPayrollItem, states: States, context: Context) -> D
 
 def give_up(command: GiveUpPayrollItem, states: States, context: Context) -> Decision:
     run, part = _run_and_part(command.payroll, part_of(command.item), states)
-    if run is None or part is None:
+    if run is None:
+        return Unknown("payroll", command.payroll)
+    if part is None:
         return Unknown("item of a payroll run", f"{command.payroll}/{command.item}")
     item = _parked(run, part, command.item)
     if isinstance(item, Refused):

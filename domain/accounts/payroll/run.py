@@ -219,7 +219,7 @@ def _begun(command: RunPayroll, account: Account, states: States, context: Conte
 def finish(command: FinishPayroll, states: States, context: Context) -> Decision:
     run = found(states, command.payroll, Payroll)
     if run is None:
-        return Unknown("payroll run", command.payroll)
+        return Unknown("payroll", command.payroll)
     if run.status != "running":
         return Refused("payroll_ended", {"payroll": run.id, "status": run.status})
     parts = _parts_of(run, states)
@@ -234,7 +234,7 @@ def finish(command: FinishPayroll, states: States, context: Context) -> Decision
 def stop(command: StopPayroll, states: States, context: Context) -> Decision:
     run = found(states, command.payroll, Payroll)
     if run is None:
-        return Unknown("payroll run", command.payroll)
+        return Unknown("payroll", command.payroll)
     if run.status != "running":
         return Refused("payroll_ended", {"payroll": run.id, "status": run.status})
     parts = _parts_of(run, states)

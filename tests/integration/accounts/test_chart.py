@@ -144,7 +144,7 @@ def life(postgres18: Server) -> Iterator[tuple[Filler, Connection[Any]]]:
         with projector(database) as connection:
             filler.begin()
             for page in (1, 7, 64_000):
-                filler.write(*a_life(filler, seed=page, units=700))
+                filler.write(*a_life(filler, seed=page, units=1_100))
                 runner = Runner(connection, LOG, filler.codec, PROJECTIONS, page=page)
                 runner.run_to_head()
                 assert not runner.stopped

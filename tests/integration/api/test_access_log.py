@@ -44,6 +44,8 @@ NOT_PERSONAL = {
     "/v1/templates/{template}/versions",
     "/v1/templates/{template}/versions/{number}",
     "/v1/trial-balance",
+    "/v1/reports",
+    "/v1/stuck",
     "/v1/webhooks",
     "/v1/webhooks/{webhook}",
     "/v1/webhooks/{webhook}/progress",

@@ -12,6 +12,7 @@ import orjson
 import pytest
 from jsonschema_rs import Draft202012Validator
 
+from api.accounts.reports import REPORTS
 from eventstore.reads.recorder import Recorder
 from tests.samples.accounts.account import MANDATE
 from tests.samples.accounts.fee_schedule import defined
@@ -88,6 +89,7 @@ RECURS = (
     "/v1/recurring-payments",
     "/v1/settlement-agreements",
     "/v1/interest",
+    "/v1/payrolls",
     "/v1/webhooks",
 )
 """Areas whose commands are sent as their samples."""
@@ -99,14 +101,15 @@ def of_what_recurs(service: Service) -> None:
             request = sample(service)
             service.post(request.path(route).removeprefix("/v1/"), request.body, role="operator")
     merchant, earning = (SAMPLES[kind].one(service).partition(":")[2] for kind in ("settlement_agreement", "interest"))
-    payment, settlement, webhook = (
-        SAMPLES[kind].one(service) for kind in ("recurring_payment", "settlement", "webhook")
+    payment, settlement, payroll, webhook = (
+        SAMPLES[kind].one(service) for kind in ("recurring_payment", "settlement", "payroll", "webhook")
     )
     for read in (
         *("policies/calendar", "policies/calendar/versions"),
         *("recurring-payments", f"recurring-payments/{payment}", f"recurring-payments/{payment}/runs"),
         *("settlement-agreements", f"settlement-agreements/{merchant}", "settlements", f"settlements/{settlement}"),
         *("interest", f"interest/{earning}", f"interest/{earning}/credits"),
+        *("payrolls", f"payrolls/{payroll}", f"payrolls/{payroll}/items"),
         *("webhooks", f"webhooks/{webhook}", f"webhooks/{webhook}/deliveries", f"webhooks/{webhook}/progress"),
     ):
         service.get(read, role="operator")
@@ -188,6 +191,13 @@ def of_accounts(service: Service) -> None:
         closed = service.account("1.00" if closing else None)
         service.post(f"accounts/{closed}/close", {"reason": "r", **closing})
         service.post(f"accounts/{closed}/reopen", {"reason": "r"}, role="operator")
+    held = service.account("10.00")
+    service.post(f"accounts/{held}/holds", EUR)
+    service.post(f"accounts/{held}/close-when-free", {"reason": "r", "sweep_to": account})
+    service.post(f"accounts/{held}/cancel-closing", {"reason": "r"})
+    service.get(f"transactions/{transaction}/history")
+    service.get("stuck")
+    service.get("reports", names=",".join(REPORTS), **{"from": TODAY.isoformat(), "to": TODAY.isoformat()})
     for path in ("accounts", f"accounts/{account}", f"accounts/{account}/entries", f"accounts/{account}/movements"):
         service.get(path)
     period: dict[str, Any] = {"from": "2020-01-01", "to": "2020-12-31"}

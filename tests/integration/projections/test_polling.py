@@ -173,6 +173,8 @@ KEYS = {
     "settlement_agreements": "agreement",
     "interest": "interest",
     "interest_credits": "account, first_day",
+    "payroll_runs": "payroll",
+    "payroll_items": "payroll, number",
     "webhooks": "webhook",
 }
 

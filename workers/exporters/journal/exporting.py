@@ -47,7 +47,8 @@ SELECT DISTINCT ON (stream) type, payload, stream, version FROM log.events
 """
 
 _BALANCES = """
-SELECT stream, sum((p.payload->>'amount')::numeric * CASE type WHEN 'account.debited.v1' THEN 1 ELSE -1 END)::text
+SELECT stream, sum((p.payload->>'amount')::numeric * CASE type WHEN 'account.debited.v1' THEN 1 ELSE -1 END)::text,
+       max((p.payload->>'value_date')::date)
   FROM log.events e, LATERAL (SELECT convert_from(e.payload, 'UTF8')::jsonb AS payload) p
  WHERE e.log = %(log)s AND e.position <= %(position)s AND e.encoding = 0
    AND e.type IN ('account.credited.v1', 'account.debited.v1')
@@ -212,8 +213,13 @@ class _Export:
 
     # Balances
 
-    def balances(self, *, before: date | None = None, until: date | None = None) -> Iterator[tuple[_Account, int]]:
-        """Accounts with their balance by value date, debits less credits, as of the position. The server sums them."""
+    def balances(
+        self, *, before: date | None = None, until: date | None = None
+    ) -> Iterator[tuple[_Account, int, date]]:
+        """Accounts with their balance by value date, debits less credits, as of the position, and the last value date.
+
+        The server sums them.
+        """
         parameters = {
             "log": self.head.log_number,
             "position": self.done.position,
@@ -224,16 +230,16 @@ class _Export:
         with self.connection.transaction(), self.connection.cursor(name="balances") as cursor:
             cursor.execute(_BALANCES, parameters)
             while rows := cursor.fetchmany(PAGE):
-                accounts = self.look_up(stream for stream, _ in rows)
-                for stream, balance in rows:
+                accounts = self.look_up(stream for stream, *_ in rows)
+                for stream, balance, last_day in rows:
                     self.declare_new({stream: accounts[stream]})
-                    yield accounts[stream], int(balance)
+                    yield accounts[stream], int(balance), last_day
 
     def opening(self, day: date) -> None:
         """Write the balances before the day, each against one account, whose own balance comes to zero over all."""
         # After the transactions: by then the accounts are declared, and the tools sort by date.
         self.write(self.format.account(names.OPENING, day, None, None))
-        for account, balance in self.balances(before=day):
+        for account, balance, _ in self.balances(before=day):
             if balance:
                 other = Line(names.OPENING, -balance, account.currency)
                 lines = (Line(account.name, balance, account.currency), other)
@@ -242,11 +248,15 @@ class _Export:
                 self.last_day = day
 
     def assertions(self) -> None:
-        """Write what each account must have at the end."""
+        """Write what each account must have at the end.
+
+        An earlier part may have transactions with a later value date, which the balance has too.
+        """
         if self.last_day is None:
             return
-        for account, balance in self.balances(until=self.wanted.until):
-            self.write(self.format.balance(Line(account.name, balance, account.currency), self.last_day))
+        for account, balance, last_day in self.balances(until=self.wanted.until):
+            at_end = max(last_day, self.last_day)
+            self.write(self.format.balance(Line(account.name, balance, account.currency), at_end))
             self.done.balances += 1
 
     def write(self, lines: Iterable[str]) -> None:
