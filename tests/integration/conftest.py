@@ -1,4 +1,4 @@
-"""One running service for each test module, on each supported server or on one."""
+"""One running service for each test module."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from tests.support.service import Service, service_on
 
 
 @pytest.fixture(scope="module")
-def service(server: Server) -> Iterator[Service]:
-    """The API with its executor and projections, and with open internal accounts in EUR."""
-    with server.database() as database, service_on(database) as running:
+def service(postgres18: Server) -> Iterator[Service]:
+    """The API with its executor and projections, and with open internal accounts in EUR.
+
+    What it asks of a server is tried on each supported one by the tests of the store and of the projections.
+    """
+    with postgres18.database() as database, service_on(database) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def service18(postgres18: Server) -> Iterator[Service]:
-    """The same on PostgreSQL 18 only, for hostile requests. Its log must be sound at the end."""
+    """The same, for hostile requests. Its log must be sound at the end."""
     with postgres18.database() as database, service_on(database) as running:
         yield running
         assert_sound(database)

@@ -197,7 +197,8 @@ def of_accounts(service: Service) -> None:
     service.post(f"accounts/{held}/cancel-closing", {"reason": "r"})
     service.get(f"transactions/{transaction}/history")
     service.get("stuck")
-    service.get("reports", names=",".join(REPORTS), **{"from": TODAY.isoformat(), "to": TODAY.isoformat()})
+    today: dict[str, Any] = {"from": TODAY.isoformat(), "to": TODAY.isoformat()}
+    service.get("reports", names=",".join(REPORTS), **today)
     for path in ("accounts", f"accounts/{account}", f"accounts/{account}/entries", f"accounts/{account}/movements"):
         service.get(path)
     period: dict[str, Any] = {"from": "2020-01-01", "to": "2020-12-31"}
