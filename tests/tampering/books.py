@@ -12,7 +12,14 @@ from msgspec.structs import replace
 from domain.accounts.account.attachment import AttachAccount, DetachAccount
 from domain.accounts.account.details import ChangeAccountDetails, ChangeAccountMetadata
 from domain.accounts.account.holds import ExpireHold, PlaceHold, ReleaseHold
-from domain.accounts.account.lifecycle import CloseAccount, FreezeAccount, ReopenAccount, UnfreezeAccount
+from domain.accounts.account.lifecycle import (
+    CancelClosing,
+    CloseAccount,
+    CloseWhenFree,
+    FreezeAccount,
+    ReopenAccount,
+    UnfreezeAccount,
+)
 from domain.accounts.account.limits import ChangeLimits, Limits
 from domain.accounts.account.owners import AddOwner, GiveMandate, RemoveOwner, WithdrawMandate
 from domain.accounts.account.state import HOLD
@@ -26,6 +33,10 @@ from domain.accounts.fee_schedule import DefineFeeSchedule, RetireFeeSchedule
 from domain.accounts.interest.accrual import DayBalance, end_of_month
 from domain.accounts.interest.crediting import CreditInterest
 from domain.accounts.interest.terms import AgreeInterest, ChangeInterest, EndInterest
+from domain.accounts.payroll.events import PayrollItem
+from domain.accounts.payroll.part import GiveUpPayrollItem, PayPart, RetryPayrollItem
+from domain.accounts.payroll.paying import MOST_AT_ONCE, PAYROLL, parts_of
+from domain.accounts.payroll.run import FinishPayroll, RunPayroll, StopPayroll
 from domain.accounts.periods.closing import ClosePeriod, SealPeriod
 from domain.accounts.periods.state import PeriodFigures
 from domain.accounts.periods.year import CloseYear
@@ -120,6 +131,7 @@ from domain.webhooks.webhook.state import WEBHOOK
 from eventstore.log.answers import Outcome
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
+from tests.samples.accounts.payroll import NOBODY
 from tests.samples.accounts.periods import approves, asks
 from tests.samples.people import privacy
 from tests.samples.people.administrators import (
@@ -197,6 +209,8 @@ def write_books(database: Database) -> None:
             erase_subject(superuser, 1, "gone", "erased")
         _settlements(ledger)
         _interest(ledger)
+        _payrolls(ledger)
+        _closings(ledger)
         _recurring(ledger)
         _webhooks(ledger)
         _risk(ledger)
@@ -621,6 +635,44 @@ def _interest(ledger: Ledger) -> None:
     )
     for command in commands:
         ledger.accepted(command)
+
+
+def _payrolls(ledger: Ledger) -> None:
+    """A run at once, one in parts with an item that is paid later and one that is given up, and one that is stopped."""
+    company = ledger.account(10_007, owner="owner-5")
+    ada, bob = ledger.account(owner="owner-6"), ledger.account(owner="owner-7")
+    few = (PayrollItem("E-1", ada, 107), PayrollItem("E-2", bob, 109))
+    missing = (PayrollItem(f"E-{number}", NOBODY[number], 1) for number in range(3, MOST_AT_ONCE + 2))
+    many = (*few, *missing)
+    once, parts, stopped = (new_id(PAYROLL) for _ in range(3))
+
+    def run(payroll: str, period: str, items: tuple[PayrollItem, ...]) -> RunPayroll:
+        return RunPayroll(payroll, new_id(TRANSACTION), company, period, "EUR", items, TODAY)
+
+    commands = (
+        run(once, "2026-09", few),
+        run(parts, "2026-10", many),
+        FreezeAccount(bob, "a question"),
+        *(PayPart(parts, part, new_id(TRANSACTION)) for part in parts_of(len(many))),
+        FinishPayroll(parts),
+        UnfreezeAccount(bob, "answered"),
+        RetryPayrollItem(parts, 2, new_id(TRANSACTION), TODAY),
+        GiveUpPayrollItem(parts, 3, "paid by cheque"),
+        run(stopped, "2026-11", many),
+        StopPayroll(stopped, "the wrong month"),
+    )
+    for command in commands:
+        ledger.accepted(command)
+
+
+def _closings(ledger: Ledger) -> None:
+    """An account that is closed after its last hold, and one that goes on."""
+    waits, goes_on, other = (ledger.account(owner="owner-5") for _ in range(3))
+    for account in (waits, goes_on):
+        ledger.accepted(deposit(account, 131))
+        ledger.accepted(PlaceHold(account, new_id(HOLD), 7, "EUR"))
+        ledger.accepted(CloseWhenFree(account, "moves away", other))
+    ledger.accepted(CancelClosing(goes_on, "stays"))
 
 
 def _figures(type: str, debits: int, credits: int) -> PeriodFigures:

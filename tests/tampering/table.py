@@ -1782,6 +1782,9 @@ READ: Final = [
     case("settlements: a status", "UPDATE read.settlements SET status = 'empty'", TABLES),
     case("interest: a rate", "UPDATE read.interest SET rate = 0", TABLES),
     case("interest_credits: an amount", "UPDATE read.interest_credits SET amount = amount + 1", TABLES),
+    case("payroll_runs: a status", "UPDATE read.payroll_runs SET status = 'running'", TABLES),
+    case("payroll_items: an amount", "UPDATE read.payroll_items SET amount = amount + 1 WHERE number = 1", TABLES),
+    case("transactions_that_waited: a row deleted", "DELETE FROM read.transactions_that_waited", TABLES),
     case("recurring_payments: an amount", "UPDATE read.recurring_payments SET amount = amount + 1", TABLES),
     case("recurring_runs: a row deleted", "DELETE FROM read.recurring_runs WHERE outcome = 'refused'", TABLES),
     case("business_calendar: a weekend", "UPDATE read.business_calendar SET weekend = '[]'", TABLES),
@@ -1812,6 +1815,7 @@ READ: Final = [
         " read.periods, read.period_figures, read.year_end_transactions,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
         " read.settlement_agreements, read.settlements, read.interest, read.interest_credits,"
+        " read.payroll_runs, read.payroll_items, read.transactions_that_waited,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
         " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes,"
         " read.movements_booked_on_other_days, read.recurring_payments, read.recurring_runs,"
