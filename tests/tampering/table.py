@@ -525,7 +525,7 @@ ITEM: Final = UNIT_OF.format("new-item")
 PAID: Final = "type = 'order.paid.v1'"
 CAPTURED: Final = "type = 'account.hold_captured.v1'"
 PARTLY_CAPTURED: Final = "type = 'account.hold_partly_captured.v1'"
-RELEASED: Final = "type = 'account.hold_released.v1'"
+RELEASED: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'account.hold_released.v1')"
 SECOND_SLUG: Final = "stream = 'claim:slug:second-name'"
 A_NUMBER: Final = "position = (SELECT max(position) FROM log.events WHERE stream LIKE 'claim:account-number:%')"
 
