@@ -16,7 +16,6 @@ from api.commands.bodies import ACCOUNT_A, Body, Id, IsoDate, example
 from api.commands.execution import command
 from api.commands.routes import Caller, Intent
 from api.gateway.principals import EVERY_READER
-from api.gateway.problems import Problem
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Limit, PathId, one, page, reader_of, reading
@@ -230,5 +229,5 @@ def list_interest_credits(
     with reading(request) as connection:
         listed = queries.credits(connection, account, reader=reader, after=after, cursor=key, limit=limit)
         if not listed.items and queries.interest(connection, account, reader=reader) is None:
-            raise Problem("unknown", f"There is no interest {account}.", kind="interest", id=account)
+            return one("interest", account, None, interest_view)
     return page(listed, credit_view)

@@ -33,6 +33,7 @@ class Declaration:
     `may`: who may use it. `personal`: whether it returns personal data, so that reads are written to the access log.
     `reads_body`: whether the route reads and bounds its body itself. `on_replicas`: whether a replica serves it, though
     it is no GET. `area`: that of the scopes of API keys; the area of what a command does is that of the command.
+    `projections`: the read models that it reads.
     """
 
     may: frozenset[Right]
@@ -40,6 +41,7 @@ class Declaration:
     personal: bool = False
     reads_body: bool = False
     on_replicas: bool = False
+    projections: tuple[str, ...] = ()
 
 
 def area_of(endpoint: Callable[..., Any]) -> str:

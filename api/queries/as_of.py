@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.gateway.problems import Problem
 from api.queries.positions import read_token, token
-from api.queries.reading import until_folded
+from api.queries.reading import projections_of, until_folded
 from api.services import Services, services
 from eventstore.log.read import Head, position_at, read_head, recorded_at
 from projections.engine.checkpoint import folded
@@ -43,12 +43,11 @@ class AsOf:
 
 async def _as_of(request: Request, as_of: AsOfText = None) -> AsOf | None:
     """The position to read at, once the projections of the route have reached it. None for the newest one."""
-    projections = request.scope["state"].get("projections")
-    if as_of is None or projections is None:  # FastAPI asks this too where `min_position` is malformed, then refuses
+    if as_of is None:
         return None
-    found, reached = await run_in_threadpool(_found, services(request), as_of, projections)
+    found, reached = await run_in_threadpool(_found, services(request), as_of, projections_of(request))
     if reached < found.position:
-        await until_folded(request, projections, found.position)
+        await until_folded(request, found.position)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, Response
 
 from api.gateway.documented import READ
@@ -37,14 +37,15 @@ def query(
     """
 
     def decorate(endpoint: E) -> E:
-        declare(endpoint, Declaration(may=may, personal=personal, area=area_of(endpoint)))
+        reads = tuple(projections)
+        declare(endpoint, Declaration(may=may, personal=personal, area=area_of(endpoint), projections=reads))
         route = router.get(
             path,
             response_model=response,
             response_description="Found",
             responses=dict(answers),
             response_class=response_class,
-            dependencies=[visible(*projections)] if projections else [],
+            dependencies=[Depends(visible)] if projections else [],
             tags=list(tags),
         )
         return route(endpoint)

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 import psycopg
-from fastapi import Depends, Path, Query, Request
+from fastapi import Path, Query, Request
 from psycopg import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.gateway.concurrency_limit import ConcurrencyLimit
 from api.gateway.problems import Problem
+from api.gateway.routes import Declaration
 from api.queries.positions import cursor, read_token
 from api.queries.responses import json_response
 from api.services import Services, services
@@ -52,25 +53,25 @@ PathId = Annotated[str, Path(max_length=200, pattern=r"^[!-~]+$")]
 DEFAULT_LIMIT = 50
 
 
-def visible(*projections: str) -> Any:
-    """A dependency: the read begins once all `projections` have reached `min_position`. Raises `Problem`."""
+def projections_of(request: Request) -> tuple[str, ...]:
+    """The projections that the route of this request declares."""
+    declaration: Declaration = request.scope["endpoint"].declaration
+    return declaration.projections
 
-    async def wait(request: Request, min_position: MinPosition = None) -> None:
-        request.scope["state"]["projections"] = projections
-        if min_position is None:
-            return
+
+async def visible(request: Request, min_position: MinPosition = None) -> None:
+    """A dependency: the read begins once all its projections have reached `min_position`. Raises `Problem`."""
+    if min_position is not None:
         position = await run_in_threadpool(_position, services(request), min_position)
-        await until_folded(request, projections, position)
-
-    return Depends(wait)
+        await until_folded(request, position)
 
 
-async def until_folded(request: Request, projections: Sequence[str], position: int) -> None:
-    """Wait for a limited time until these projections have reached a position. Raises `Problem`.
+async def until_folded(request: Request, position: int) -> None:
+    """Wait for a limited time until the projections of the route have reached a position. Raises `Problem`.
 
     A waiting read holds neither a thread nor a connection, so other reads do not wait for it.
     """
-    served = services(request)
+    served, projections = services(request), projections_of(request)
     if served.checkpoints.reached(projections) >= position:
         return
     limit: ConcurrencyLimit = request.app.state.waiting
@@ -94,7 +95,7 @@ def reading(request: Request) -> Iterator[Connection[Any]]:
     A rebuild replaces tables in one transaction, at the same position, so a statement sees the old or the new ones.
     Tables of another version of Daybook are read as they are. Raises `Problem` if that is not possible.
     """
-    served, projections = services(request), request.scope["state"]["projections"]
+    served, projections = services(request), projections_of(request)
     with served.reads() as connection:
         try:
             yield connection

@@ -179,11 +179,11 @@ RULES: dict[str, str] = {
 
 @posting_decision
 def pay_part(command: PayPart, states: States, context: Context) -> Decision:
-    run, part = _run_and_part(command.payroll, command.part, states)
-    if run is None:
-        return Unknown("payroll", command.payroll)
-    if part is None:
-        return Unknown("part of a payroll run", f"{command.payroll}/{command.part}")
+    no_part = Unknown("part of a payroll run", f"{command.payroll}/{command.part}")
+    there = _run_and_part(command.payroll, command.part, states, no_part)
+    if isinstance(there, Unknown):
+        return there
+    run, part = there
     if run.status == "stopped":
         return Refused("payroll_stopped", {"payroll": run.id})
     if not part.waiting:
@@ -260,14 +260,10 @@ def _paid_from_hold(
 
 @posting_decision
 def retry_item(command: RetryPayrollItem, states: States, context: Context) -> Decision:
-    run, part = _run_and_part(command.payroll, part_of(command.item), states)
-    if run is None:
-        return Unknown("payroll", command.payroll)
-    if part is None:
-        return Unknown("item of a payroll run", f"{command.payroll}/{command.item}")
-    item = _parked(run, part, command.item)
-    if isinstance(item, Refused):
-        return item
+    there = _parked(command, states)
+    if not isinstance(there, tuple):
+        return there
+    run, part, item = there
     if missing := tuple(id for id in (run.account, item.account) if id not in states):
         return NeedsStreams(missing)
     no = refuse_payment(item, run.currency, "transfer", command.value_date, states, context.today)
@@ -286,14 +282,10 @@ def retry_item(command: RetryPayrollItem, states: States, context: Context) -> D
 
 
 def give_up(command: GiveUpPayrollItem, states: States, context: Context) -> Decision:
-    run, part = _run_and_part(command.payroll, part_of(command.item), states)
-    if run is None:
-        return Unknown("payroll", command.payroll)
-    if part is None:
-        return Unknown("item of a payroll run", f"{command.payroll}/{command.item}")
-    item = _parked(run, part, command.item)
-    if isinstance(item, Refused):
-        return item
+    there = _parked(command, states)
+    if not isinstance(there, tuple):
+        return there
+    run, part, item = there
     operator = context.principal.id
     event = PayrollItemGivenUp(
         part.id, part.version + 1, run.id, command.item, item.amount, run.currency, operator, command.reason
@@ -301,16 +293,27 @@ def give_up(command: GiveUpPayrollItem, states: States, context: Context) -> Dec
     return Accepted((event,), _result(run, command.item, "given_up"))
 
 
-def _run_and_part(payroll: str, part: int, states: States) -> tuple[Payroll | None, PayrollPart | None]:
-    return found(states, payroll, Payroll), found(states, part_stream(payroll, part), PayrollPart)
+def _run_and_part(payroll: str, number: int, states: States, no_part: Unknown) -> tuple[Payroll, PayrollPart] | Unknown:
+    """Return the run and its part with this number. `no_part` is the answer if the run has no such part."""
+    run, part = found(states, payroll, Payroll), found(states, part_stream(payroll, number), PayrollPart)
+    if run is None:
+        return Unknown("payroll", payroll)
+    return no_part if part is None else (run, part)
 
 
-def _parked(run: Payroll, part: PayrollPart, number: int) -> PayrollItem | Refused:
-    """Return the parked item with this number, or why there is none."""
+def _parked(command: _OnParkedItem, states: States) -> tuple[Payroll, PayrollPart, PayrollItem] | Unknown | Refused:
+    """Return the run, the part and the parked item that the command names, or why there is none."""
+    no_part = Unknown("item of a payroll run", f"{command.payroll}/{command.item}")
+    there = _run_and_part(command.payroll, part_of(command.item), states, no_part)
+    if isinstance(there, Unknown):
+        return there
+    run, part = there
     if run.status == "running":
         return Refused("payroll_running", {"payroll": run.id})
-    item = part.parked_item(number)
-    return item or Refused("payroll_item_not_parked", {"payroll": run.id, "item": number})
+    item = part.parked_item(command.item)
+    if item is None:
+        return Refused("payroll_item_not_parked", {"payroll": run.id, "item": command.item})
+    return run, part, item
 
 
 def _result(run: Payroll, number: int, status: str, **more: str) -> dict[str, Figure]:

@@ -156,7 +156,7 @@ def _run_at_once(command: RunPayroll, states: States, context: Context) -> Decis
             because = CREDIT_RULES[no.rule].format_map(no.figures)
             figures: dict[str, Figure] = {"item": number, "employee": item.employee, "account": item.account}
             return Refused("payroll_item_refused", {**figures, "rule": no.rule, "because": because})
-    id = command.transaction
+    id, parts = command.transaction, _parts(command)
     transaction = transaction_of(
         id,
         "transfer",
@@ -182,10 +182,10 @@ def _run_at_once(command: RunPayroll, states: States, context: Context) -> Decis
             command.currency,
             retried=False,
         )
-        for part in _parts(command)
+        for part in parts
     ]
     finished = PayrollFinished(command.payroll, 2, len(command.items), total, 0, 0, command.currency)
-    events = (_submitted(command), *_parts(command), *posted.events, *paid, finished)
+    events = (_submitted(command), *parts, *posted.events, *paid, finished)
     return replace(posted, events=events, result=_result(command, "finished") | {"transaction": id})
 
 
@@ -217,14 +217,10 @@ def _begun(command: RunPayroll, account: Account, states: States, context: Conte
 
 
 def finish(command: FinishPayroll, states: States, context: Context) -> Decision:
-    run = found(states, command.payroll, Payroll)
-    if run is None:
-        return Unknown("payroll", command.payroll)
-    if run.status != "running":
-        return Refused("payroll_ended", {"payroll": run.id, "status": run.status})
-    parts = _parts_of(run, states)
-    if isinstance(parts, NeedsStreams):
-        return parts
+    running = _running(command.payroll, states)
+    if not isinstance(running, tuple):
+        return running
+    run, parts = running
     if waiting := sum(len(part.waiting) for part in parts):
         return Refused("payroll_waiting", {"payroll": run.id, "waiting": waiting})
     parked = sum(len(part.parked) for part in parts), sum(part.parked_amount for part in parts)
@@ -232,14 +228,10 @@ def finish(command: FinishPayroll, states: States, context: Context) -> Decision
 
 
 def stop(command: StopPayroll, states: States, context: Context) -> Decision:
-    run = found(states, command.payroll, Payroll)
-    if run is None:
-        return Unknown("payroll", command.payroll)
-    if run.status != "running":
-        return Refused("payroll_ended", {"payroll": run.id, "status": run.status})
-    parts = _parts_of(run, states)
-    if isinstance(parts, NeedsStreams):
-        return parts
+    running = _running(command.payroll, states)
+    if not isinstance(running, tuple):
+        return running
+    run, parts = running
     stopped = PayrollStopped(run.id, run.version + 1, context.principal.id, command.reason)
     parked = [
         PayrollItemsParked(
@@ -281,13 +273,18 @@ def _ended(
     return Accepted((*before, *released, finished), result)
 
 
-def _parts_of(run: Payroll, states: States) -> list[PayrollPart] | NeedsStreams:
-    """Return the parts of the run, if its account is there too."""
+def _running(payroll: str, states: States) -> tuple[Payroll, list[PayrollPart]] | Unknown | Refused | NeedsStreams:
+    """Return a run that has not ended, and its parts, if its account is there too; else why not."""
+    run = found(states, payroll, Payroll)
+    if run is None:
+        return Unknown("payroll", payroll)
+    if run.status != "running":
+        return Refused("payroll_ended", {"payroll": run.id, "status": run.status})
     streams = [part_stream(run.id, number) for number in parts_of(run.items)]
     if missing := tuple(id for id in (run.account, *streams) if id not in states):
         return NeedsStreams(missing)
     parts = [found(states, id, PayrollPart) for id in streams]
-    return [part for part in parts if part is not None]
+    return run, [part for part in parts if part is not None]
 
 
 def _submitted(command: RunPayroll) -> PayrollSubmitted:

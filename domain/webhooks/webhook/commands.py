@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from domain.kernel import Accepted, Context, Decision, Refused, States, Unknown, Value, found
+from domain.kernel import Accepted, Context, Decide, Decision, Refused, States, Unknown, Value, found
 from domain.people.person.state import Person
 from domain.webhooks.webhook.events import (
     Cause,
@@ -160,20 +160,19 @@ def rotate_secret(command: RotateWebhookSecret, states: States, context: Context
     return Accepted((event,), {"webhook": webhook.id, "status": webhook.status, "set_by": version})
 
 
-def pause(command: PauseWebhook, states: States, context: Context) -> Decision:
-    webhook = found(states, command.webhook, Webhook)
-    if webhook is None:
-        return Unknown("webhook", command.webhook)
-    refusal = webhook.refuse_status(WebhookPaused)
-    return refusal or _accepted(webhook, WebhookPaused(webhook.id, webhook.version + 1))
+def _changes_status(event: type[WebhookPaused | WebhookResumed | WebhookRemoved]) -> Decide:
+    """Return the decision of a command that only changes the status, by an event of this type."""
+
+    def decide(command: _OnOneWebhook, states: States, context: Context) -> Decision:
+        webhook = found(states, command.webhook, Webhook)
+        if webhook is None:
+            return Unknown("webhook", command.webhook)
+        return webhook.refuse_status(event) or _accepted(webhook, event(webhook.id, webhook.version + 1))
+
+    return decide
 
 
-def resume(command: ResumeWebhook, states: States, context: Context) -> Decision:
-    webhook = found(states, command.webhook, Webhook)
-    if webhook is None:
-        return Unknown("webhook", command.webhook)
-    refusal = webhook.refuse_status(WebhookResumed)
-    return refusal or _accepted(webhook, WebhookResumed(webhook.id, webhook.version + 1))
+pause, resume, remove = (_changes_status(event) for event in (WebhookPaused, WebhookResumed, WebhookRemoved))
 
 
 def replay(command: ReplayWebhook, states: States, context: Context) -> Decision:
@@ -182,14 +181,6 @@ def replay(command: ReplayWebhook, states: States, context: Context) -> Decision
         return Unknown("webhook", command.webhook)
     refusal = webhook.refuse_status(WebhookReplayed) or refuse_position(command.after)
     return refusal or _accepted(webhook, WebhookReplayed(webhook.id, webhook.version + 1, command.after))
-
-
-def remove(command: RemoveWebhook, states: States, context: Context) -> Decision:
-    webhook = found(states, command.webhook, Webhook)
-    if webhook is None:
-        return Unknown("webhook", command.webhook)
-    refusal = webhook.refuse_status(WebhookRemoved)
-    return refusal or _accepted(webhook, WebhookRemoved(webhook.id, webhook.version + 1))
 
 
 def disable(command: DisableWebhook, states: States, context: Context) -> Decision:

@@ -90,6 +90,7 @@ def test_reports_are_for_reporting_auditors_and_operators(bank: Service) -> None
             "malformed",
             "ends on 2026-01-31",
         ),
+        ({"names": "balance-sheet", "compare_from": "2026-01-01"}, "malformed", "compare_to"),
         ({"names": "trend", "from": "2025-01-01", "to": "2026-01-02"}, "malformed", "366"),
         ({"names": "trend"}, "malformed", "name its first"),
         ({"names": "movements", "from": "2026-01-01"}, "malformed", "name its first"),

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from starlette.requests import Request
 
+from api.accounts.accounts import get_account
 from api.queries.reading import reading
 from bench.harness.tables import read_owner
 from eventstore.postgres.connect import connect
@@ -103,6 +104,6 @@ def test_tables_of_another_version_are_read_until_they_lack_what_a_read_needs(se
 def test_a_statement_that_fails_on_tables_of_this_version_is_an_error_of_ours(service: Service) -> None:
     """Only tables of another version excuse it."""
     app = SimpleNamespace(state=SimpleNamespace(services=service.services))
-    request = Request({"type": "http", "app": app, "state": {"projections": ("accounts",)}})
+    request = Request({"type": "http", "app": app, "endpoint": get_account})
     with pytest.raises(psycopg.errors.UndefinedColumn), reading(request) as connection:
         connection.execute("SELECT nothing FROM read.accounts")

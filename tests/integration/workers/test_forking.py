@@ -39,3 +39,10 @@ def test_what_decides_how_the_program_is_imported_is_never_forked() -> None:
     assert can_fork(environment(DAYBOOK_PORT="1", DATABASE_URL="x"), usual)
     assert not can_fork(environment(LANG="C"), usual)
     assert not can_fork({name: value for name, value in usual.items() if name != "COLUMNS"}, usual)
+
+
+def test_a_command_does_not_wait_for_the_routes_of_the_api() -> None:
+    """Only the API and the commands by topic need them, and they take most of the time of an import."""
+    program = "import sys, workers.cli.main; print(sorted({'api.app', 'api.registry'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -321,3 +321,31 @@ def test_commands_are_joined_to_units_in_one_pass_with_any_statistics(database: 
         joins = {node["Node Type"] for statement in statements for node in nodes(statement.plan)}
         assert joins & {"Hash Join", "Merge Join"}
         assert "Nested Loop" not in joins
+
+
+def test_entries_are_matched_without_the_payloads_that_have_them(database18: Database) -> None:
+    """The server reads a payload once. If it read or kept it for each entry, the time would be quadratic."""
+    transactions, entries = 30, 500
+    with psycopg.connect(database18.url) as connection:
+        connection.execute("SELECT log.create_log('main')")
+        connection.execute(
+            "INSERT INTO log.events SELECT 1, n, n, 't' || n, 1, 'transaction.posted.v1', now(), 0, convert_to("
+            " json_build_object('value_date', '2026-11-21', 'entries', (SELECT json_agg(json_build_object("
+            "  'account', 'a' || i, 'side', 'debit', 'amount', i, 'currency', 'EUR')) FROM generate_series(1, %s) i)"
+            " )::text, 'UTF8'), '{}' FROM generate_series(1, %s) n",
+            (entries, transactions),
+        )
+        connection.execute("UPDATE log.logs SET position = %s WHERE log = 1", (transactions,))
+        log = open_log(connection, read_head(connection, "main"))
+        [query] = next(question.queries for question in QUESTIONS if question.name == SHARES)
+        explain = f"EXPLAIN (ANALYZE, BUFFERS, VERBOSE, FORMAT JSON) {query}"
+        row = connection.execute(explain.encode(), log.parameters()).fetchone()
+    assert row is not None
+    plan = list(nodes(row[0][0]["Plan"]))
+    [join] = [node for node in plan if node["Node Type"] in ("Hash Join", "Merge Join")]
+    assert join["Actual Rows"] == transactions * entries
+    for node in plan:
+        if node["Actual Rows"] >= join["Actual Rows"]:
+            # `->>` takes one text out of a payload.
+            assert not [one for one in node["Output"] if "convert_from(e.payload" in one and "->>" not in one], node
+            assert "convert_from(e.payload" not in str(node.get("Hash Cond", node.get("Merge Cond"))), node

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 
 from api.gateway.principals import READERS
 from api.openapi import describe
@@ -175,3 +176,9 @@ def test_two_operations_have_two_names() -> None:
 
 async def list_things() -> None:
     """Things."""
+
+
+def test_no_validator_is_built_for_a_problem() -> None:
+    """FastAPI builds one for each `model` of an answer, which made the import of the routes twice as long."""
+    built = {status for route in routes() if isinstance(route, APIRoute) for status in route.response_fields}
+    assert built == {200, 201, 202}
