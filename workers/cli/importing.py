@@ -30,6 +30,7 @@ from workers.importers.journal.importing import SourceFormat, planned, post, rea
 from workers.importers.journal.mapping import name_of, read_mapping
 from workers.importers.journal.planning import Plan
 from workers.importers.journal.reconciling import Reconciliation as JournalReconciliation
+from workers.importers.journal.reconciling import check_starts
 from workers.importers.journal.reconciling import reconcile as reconcile_journal
 from workers.internal_accounts import open_internal_accounts
 from workers.messages import action_recorded
@@ -73,7 +74,8 @@ def import_journal(
             tune_for_commands()
             count, at = counting(progress), now()
             plan = planned(connection, side, import_name, mapped, source)
-            rehearse(connection, side, plan, at, count)
+            accepted = rehearse(connection, side, plan, at, count)
+            check_starts(connection, side.log_number, plan, accepted)
             if check:
                 _print_plan(plan, as_json)
                 return

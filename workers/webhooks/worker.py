@@ -32,6 +32,7 @@ from psycopg_pool import ConnectionPool
 
 from domain import registry
 from domain.webhooks.webhook.commands import DisableWebhook
+from domain.webhooks.webhook.events import LASTING
 from domain.webhooks.webhook.state import Webhook
 from eventstore.keys.keyed_hashes import KeyedHashes
 from eventstore.log.answers import ACCEPTED, Answer
@@ -105,6 +106,12 @@ class Sent:
     def failed(self) -> list[Attempt]:
         """The attempts that failed, in the order of the log."""
         return sorted(one for one in self.attempts if one.cause is not None)
+
+    @property
+    def decisive(self) -> Attempt:
+        """The failed attempt that a policy looks at: the first whose cause lasts, or else the first of all."""
+        failed = self.failed
+        return next((one for one in failed if one.cause in LASTING), failed[0])
 
     def add(self, attempt: Attempt) -> None:
         """Add what became of an attempt."""
@@ -253,7 +260,7 @@ class Worker:
         after = self._after(before, window, sent)
         kept = keep_turn(connection, self._log_number, id, after, sent.attempts)
         if sent.failed and kept:
-            self._disable(webhook, after, sent.failed[0])
+            self._disable(webhook, after, sent.decisive)
         complete = len(sent.attempts) == len(window.events) and not sent.failed
         return kept, kept and complete and after.position < head and not window.newer
 
@@ -394,7 +401,8 @@ def _position(webhook: Webhook, stream: Sequence[Recorded], row: Position | None
     if row is not None and (row.begun > webhook.begun or row.restarted > webhook.restarted):
         return None
     if row is None or row.begun != webhook.begun:
-        after = stream[webhook.begun - 1].position if webhook.after is None else webhook.after
+        begun = stream[webhook.begun - 1].position  # a later position was stated before anything was there
+        after = begun if webhook.after is None else min(webhook.after, begun)
         return Position(webhook.begun, webhook.restarted, after, turn=0 if row is None else row.turn)
     if row.restarted != webhook.restarted:
         return replace(row, restarted=webhook.restarted, failures=0, failing_since=None, next_at=None)

@@ -53,7 +53,7 @@ class WebhookChanged(Event, frozen=True):
 
 
 class WebhookSecretRotated(Event, frozen=True):
-    """A new secret signs. The one before signs too until the overlap has ended."""
+    """A new secret signs. Those before sign too until the overlap has ended, or their own that ends sooner."""
 
     overlap_until: datetime  # aware, UTC
 

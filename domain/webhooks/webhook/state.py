@@ -27,6 +27,9 @@ WEBHOOK = "whk"
 """Prefix of the ids of webhooks."""
 _VERSION = re.compile(r"\.v[0-9]+$")
 
+MOST_SECRETS_BEFORE = 4
+"""Most secrets that sign beside the newest one. Of more rotations within the longest overlap the oldest end."""
+
 Status = Literal["active", "paused", "disabled", "removed"]
 """Only an active webhook is sent events. One that is paused or disabled keeps its position; a removed one is gone."""
 
@@ -70,6 +73,13 @@ class Policy(Value, frozen=True):
         return cause in LASTING or (failures >= self.failures and at - since >= timedelta(hours=self.hours))
 
 
+class SecretBefore(Value, frozen=True):
+    """A secret that another one has replaced."""
+
+    version: int  # of the event that made it
+    until: datetime  # until when it signs too
+
+
 class Webhook(Value, frozen=True):
     """A webhook at a version of its stream."""
 
@@ -84,8 +94,7 @@ class Webhook(Value, frozen=True):
     after: int | None = None  # where it begins; None: at its first event
     restarted: int = 1  # version of the event since which failures count
     secret: int = 1  # version of the event that made the secret
-    secret_before: int | None = None  # version of the event that made the secret before
-    overlap_until: datetime | None = None  # until when that one signs too
+    secrets_before: tuple[SecretBefore, ...] = ()  # the newest first
 
     def refuse_status(self, event: type[Event]) -> Refused | None:
         """Return the refusal of an event that needs another status, or None."""
@@ -97,8 +106,13 @@ class Webhook(Value, frozen=True):
 
     def secrets(self, at: datetime) -> tuple[int, ...]:
         """Return the versions of the events whose secrets sign at this time, the newest first."""
-        before, until = self.secret_before, self.overlap_until
-        return (self.secret,) if before is None or until is None or at >= until else (self.secret, before)
+        return (self.secret, *(one.version for one in self.secrets_before if at < one.until))
+
+    def rotated(self, version: int, overlap_until: datetime) -> Webhook:
+        """Return the webhook with a new secret. Those before sign until then, or end sooner if they would."""
+        kept = [replace(one, until=min(one.until, overlap_until)) for one in self.secrets_before]
+        before = (SecretBefore(self.secret, overlap_until), *kept)[:MOST_SECRETS_BEFORE]
+        return replace(self, version=version, secret=version, secrets_before=before)
 
 
 def unversioned(type: str) -> str:
@@ -133,8 +147,7 @@ def evolve(state: Webhook | None, event: WebhookEvent) -> Webhook:
                 restarted=version,
             )
         case WebhookSecretRotated():
-            until = event.overlap_until
-            return replace(state, version=version, secret=version, secret_before=state.secret, overlap_until=until)
+            return state.rotated(version, event.overlap_until)
         case WebhookPaused():
             return replace(state, version=version, status="paused")
         case WebhookDisabled():

@@ -87,7 +87,7 @@ class Hledger(Format):
     def account(self, name: str, opened_on: date, currency: str | None, title: str | None) -> Iterator[str]:
         yield f"account {name}\n"
         if title is not None:
-            yield f"    ; name: {_plain(title)}\n"
+            yield f"    ; name: {_tag_value(title)}\n"
 
     def transaction(self, written: Written) -> Iterator[str]:
         code = "" if written.code is None else f"({written.code}) "
@@ -165,6 +165,14 @@ def _plain(text: str) -> str:
     plain = " ".join(_CONTROL.sub(" ", text).translate(_SIGNS).split())
     # At the start these would be read as a status, a code, or another kind of line.
     return plain.lstrip("*!(= ") or "-"
+
+
+_TAG_SIGNS = str.maketrans({",": ";", ":": "-"})
+
+
+def _tag_value(text: str) -> str:
+    """A text that is one value of a tag. A comma would end it, and hledger reads `type:` as the type of an account."""
+    return _plain(text).translate(_TAG_SIGNS)
 
 
 def _quoted(text: str) -> str:

@@ -6,6 +6,7 @@ the order of the file or, where the newest row is first, against it.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def read_csv(file: Path, columns: Csv, *, continues: bool) -> Source:
         raise JournalError(f"{file.name} has more than {MOST_BYTES:,} bytes: import it in parts")
     problems: list[str] = []
     try:
-        with file.open(encoding=columns.encoding, newline="") as opened:
+        with file.open(encoding=_encoding(columns), newline="") as opened:
             for _ in range(columns.skip_lines):
                 opened.readline()
             reader = csv.reader(opened, delimiter=columns.delimiter, strict=True)
@@ -77,6 +78,11 @@ def read_csv(file: Path, columns: Csv, *, continues: bool) -> Source:
         )
         found.append(SourceTransaction(number, row.where, row.day, row.reference, row.description, postings))
     return Source(found, starts)
+
+
+def _encoding(columns: Csv) -> str:
+    """The encoding of the file. The mark with which Excel begins a file in UTF-8 is no part of the first column."""
+    return "utf-8-sig" if codecs.lookup(columns.encoding).name == "utf-8" else columns.encoding
 
 
 class _WrongRowError(ValueError):
@@ -155,10 +161,17 @@ def _amount(row: dict[str, str], columns: Csv) -> Decimal:
     both = []
     for column in (columns.incoming, columns.outgoing):
         text = "" if column is None else row[column]
-        both.append(abs(_decimal(text, str(column), columns)) if text else Decimal(0))
+        amount = _decimal(text, str(column), columns) if text else Decimal(0)
+        if amount < 0 and columns.minus is None:
+            raise _WrongRowError(
+                f"{column} is {text[:40]!r}: set csv.minus to 'outgoing' if what leaves the account has a minus, or to "
+                "'return' if a minus says that an amount came back"
+            )
+        both.append(amount)
     if all(both):
         raise _WrongRowError(f"both {columns.incoming} and {columns.outgoing} have an amount")
-    return both[0] - both[1]
+    incoming, outgoing = both
+    return incoming + outgoing if columns.minus == "outgoing" else incoming - outgoing
 
 
 def _decimal(text: str, column: str, columns: Csv) -> Decimal:
@@ -178,11 +191,12 @@ def _in_order(rows: list[_Row], columns: Csv) -> list[_Row]:
     if not rows:
         return rows
     # New rows come to the end then, so the numbers of the others stay.
-    rows = rows[::-1] if rows[0].day > rows[-1].day else rows
+    rows = rows[::-1] if _newest_first(rows, columns) else rows
     if columns.balance is None:
         return rows
     wrong, forward = _first_wrong(rows), rows
-    if wrong is not None and rows[0].day == rows[-1].day and _first_wrong(rows[::-1]) is None:
+    unclear = columns.newest_first is None and rows[0].day == rows[-1].day
+    if wrong is not None and unclear and _first_wrong(rows[::-1]) is None:
         forward, wrong = rows[::-1], None
     if wrong is not None:
         before, row = forward[wrong - 1], forward[wrong]
@@ -190,6 +204,11 @@ def _in_order(rows: list[_Row], columns: Csv) -> list[_Row]:
             f"{row.where}: the balance {row.balance} does not follow from {before.balance} and the amount {row.amount}"
         )
     return forward
+
+
+def _newest_first(rows: list[_Row], columns: Csv) -> bool:
+    """Whether the newest row is the first one, as the mapping or the days say."""
+    return rows[0].day > rows[-1].day if columns.newest_first is None else columns.newest_first
 
 
 def _before(row: _Row) -> Decimal:

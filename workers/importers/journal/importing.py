@@ -24,7 +24,7 @@ from domain.accounts.account.state import INTERNAL_ROLES
 from domain.accounts.numbers import account_number
 from domain.kernel import Context
 from eventstore.executor.decided_commands import Submission
-from eventstore.log.answers import find_answers
+from eventstore.log.answers import ACCEPTED, find_answers
 from eventstore.log.numbers import Numbers
 from workers.composition import WriteSide, system_principal, system_submission
 from workers.importers.executing import GROUP, Imported, ImportFailedError, execute_groups
@@ -71,11 +71,17 @@ def planned(connection: Connection[Any], side: WriteSide, name: str, mapped: Map
     return made
 
 
-def rehearse(connection: Connection[Any], side: WriteSide, made: Plan, at: datetime, progress: Progress) -> None:
-    """Find what would be refused. Raises `JournalError` with all of it, and `ImportFailedError` for a changed file."""
+def rehearse(
+    connection: Connection[Any], side: WriteSide, made: Plan, at: datetime, progress: Progress
+) -> frozenset[str]:
+    """Find what would be refused, and return the keys that were accepted before.
+
+    Raises `JournalError` with all of it, and `ImportFailedError` for a changed file.
+    """
     rehearsal = Rehearsal(connection, side.log_number, side.codec, Context(at, side.log, PRINCIPAL))
     rehearsal.load(account.id for account in made.accounts.values())
     problems: list[str] = []
+    accepted: set[str] = set()
     done = 0
     # The numbers are not those that accounts get, and none is used up.
     steps = _steps(side, made, at, lambda: 10**10 - 1)
@@ -92,10 +98,13 @@ def rehearse(connection: Connection[Any], side: WriteSide, made: Plan, at: datet
                     f"{step.where}: {step.submission.key} was imported before with other content: the file or the "
                     "mapping has changed, or it is another file, which needs another --name"
                 )
+            elif earlier.answer.outcome is ACCEPTED:
+                accepted.add(step.submission.key)
         done += len(group)
         progress("checked", done)
     if problems:
         raise JournalError.of(problems)
+    return frozenset(accepted)
 
 
 def post(connection: Connection[Any], side: WriteSide, made: Plan, at: datetime, progress: Progress) -> Imported:

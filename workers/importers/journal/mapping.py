@@ -44,6 +44,7 @@ class Csv(Struct, forbid_unknown_fields=True, frozen=True):
     amount: str | None = None  # the column; without it `incoming` and `outgoing`
     incoming: str | None = None
     outgoing: str | None = None
+    minus: Literal["outgoing", "return"] | None = None  # in `incoming` and `outgoing`; None: no amount has one
     sign: Literal["in", "out"] = "in"  # whether a positive amount comes to the account or leaves it
     date_format: str = "%Y-%m-%d"
     decimal_mark: Literal[".", ","] = "."
@@ -59,6 +60,7 @@ class Csv(Struct, forbid_unknown_fields=True, frozen=True):
     description: str | None = None  # the column
     reference: str | None = None  # the column
     balance: str | None = None  # the column with the balance after the row
+    newest_first: bool | None = None  # the order of the rows; None: as their days say, and if they do not, oldest first
     opening: str | None = None  # the balance before the first row, as in the file
     opening_on: datetime.date | None = None  # its value date; None: that of the first row
     opening_contra: str = "equity:opening"
@@ -135,6 +137,8 @@ def _problems_of_csv(csv: Csv) -> list[str]:
     problems = []
     if (csv.amount is None) == (csv.incoming is None and csv.outgoing is None):
         problems.append("amount: name the column of the amount, or those of `incoming` and `outgoing`")
+    if csv.minus is not None and csv.amount is not None:
+        problems.append("minus: it is about `incoming` and `outgoing`; `sign` is about the column of the amount")
     for field in ("currency", "account", "contra"):
         if getattr(csv, field) is None and getattr(csv, f"{field}_column") is None:
             problems.append(f"{field}: give it, or name its column as `{field}_column`")

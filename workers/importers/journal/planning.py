@@ -97,7 +97,8 @@ class _Planner:
         """Add a transaction to the plan, or what is wrong with it to the problems."""
         before = len(self.problems)
         moved = [*self.postings(transaction)]
-        moved += self.conversion(transaction, moved)
+        if len(self.problems) == before:  # else a posting is missing, and the others do not sum to zero
+            moved += self.conversion(transaction, moved)
         if len(self.problems) > before:
             return
         moved = [(account, currency, amount) for account, currency, amount in moved if amount]

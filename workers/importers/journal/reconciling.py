@@ -8,7 +8,7 @@ day on; after the account's last day in the file they are *left over*, since the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
@@ -17,6 +17,7 @@ from psycopg import Connection
 
 from domain.money import show
 from workers.importers.journal.planning import Plan, Planned
+from workers.importers.journal.source import JournalError
 
 SAMPLE: Final = 20
 
@@ -73,13 +74,47 @@ class Reconciliation:
         return {"ok": self.ok, **asdict(self)}
 
 
+def check_starts(connection: Connection[Any], log_number: int, plan: Plan, accepted: Collection[str]) -> None:
+    """Raises `JournalError` if a file that continues does not begin at the ledger's balance, before it is posted.
+
+    Then rows between the files are missing, or the file begins with rows of an earlier one, which would be posted
+    twice. `accepted` has the keys of what an earlier run of the same import has posted; if that is all, the comparison
+    at the end says the same.
+    """
+    new = [one for one, _ in plan.transactions if plan.key(one) not in accepted]
+    stated = {account.id: account for account in plan.accounts.values() if account.start is not None}
+    if not new or not stated:
+        return
+    moved = _moved(connection, log_number, stated)
+    for transaction, command in plan.transactions:
+        if plan.key(transaction) in accepted:
+            for entry in command.entries:
+                if entry.account in stated:
+                    moved[entry.account][transaction.day] -= entry.signed
+    for account in stated.values():
+        first, days = min(account.days), moved[account.id]
+        on_first, now = sum(change for day, change in days.items() if day <= first), sum(days.values())
+        # Value dates need not be in the order of the rows, so the balance of all days will do too.
+        if account.start not in (on_first, now):
+            ours, states = (show(-amount, account.currency) for amount in (on_first, account.start or 0))
+            raise JournalError(
+                f"{account.name}: the file begins at {states} {account.currency} on {first}, and the ledger is at "
+                f"{ours}: rows before it are missing, or it begins with rows of an earlier file"
+            )
+
+
 def reconcile(connection: Connection[Any], log_number: int, plan: Plan) -> Reconciliation:
     """Compare the accounts of an import with what is in the log."""
     accounts = [*plan.accounts.values()]
+    return compare(accounts, _moved(connection, log_number, {one.id for one in accounts}), continues=plan.continues)
+
+
+def _moved(connection: Connection[Any], log_number: int, ids: Collection[str]) -> dict[str, dict[date, int]]:
+    """The change of each day, credits less debits, by the ids of accounts."""
     moved: dict[str, dict[date, int]] = defaultdict(dict)
-    for stream, day, total in connection.execute(_OURS, (log_number, [account.id for account in accounts])):
+    for stream, day, total in connection.execute(_OURS, (log_number, [*ids])):
         moved[stream][day] = int(total)
-    return compare(accounts, moved, continues=plan.continues)
+    return moved
 
 
 def compare(
@@ -87,8 +122,9 @@ def compare(
 ) -> Reconciliation:
     """Compare. `moved` has the change of each day, credits less debits, by the ids of accounts.
 
-    The books begin with nothing. If the file continues, they begin with what it states, or with the ledger's balance
-    before the first day of the account.
+    The books begin with nothing. If the file continues, they begin with what it states. What it states nothing about
+    begins with the ledger's balance, and with what the ledger has of that first day besides: the file before may have
+    ended within it.
 
     Several accounts of the books may be one of the ledger: their postings are added then.
     """
@@ -109,7 +145,8 @@ def compare(
         balance = booked = 0
         if continues:
             balance = sum(change for day, change in ours.items() if day < first)
-            booked = next((one.start for one in of_it if one.start is not None), balance)
+            besides = balance + ours.get(first, 0) - books[first]
+            booked = next((one.start for one in of_it if one.start is not None), besides)
         for day in sorted({*books, *(day for day in ours if day <= last and not (continues and day < first))}):
             balance += ours.get(day, 0)
             booked += books.get(day, 0)
