@@ -204,7 +204,7 @@ def _hledger(file: Path) -> Source:
 
 
 def test_the_name_of_an_account_does_not_change_what_the_account_is(database18: Database, tmp_path: Path) -> None:
-    """hledger, pull request 948: a tag in a comment is the type of an account. hledger_site, issue 20: a wrong one fails.
+    """hledger, pull request 948: tags in comments are the types of accounts. hledger_site, issue 20: a wrong one fails.
 
     Here the name of a customer's account was such a comment. One was enough to make the whole journal unreadable, or to
     make a liability an asset.
