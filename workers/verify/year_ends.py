@@ -1,8 +1,8 @@
 """Compares what closed a year with the sums of the entries, all closings in one pass over the entries.
 
 Each account of a year-end transaction gets the opposite of its balance by value date up to the end of the period, of
-the entries that stand before the closing in the log. The internal account for equity gets the rest: entries sum to
-zero. And no account is left out that was income or expense from the request on, and had a balance.
+the entries that stand before the closing in the log. The internal account for equity gets the rest, whatever node it
+has: entries sum to zero. And no account is left out that was income or expense from the request on, and had a balance.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ booked AS MATERIALIZED (
     SELECT x.transaction, x.unit_end, x.position, x.account, x.value_date,
            CASE x.side WHEN 'credit' THEN x.amount ELSE -x.amount END AS amount
       FROM ({entries}) x JOIN roles r ON r.stream = x.account
-     WHERE r.type IN ({_listed(MOVED_ROLES)}) OR EXISTS (SELECT FROM attachments a WHERE a.stream = x.account)
+     WHERE r.type <> 'equity'
+       AND (r.type IN ({_listed(MOVED_ROLES)}) OR EXISTS (SELECT FROM attachments a WHERE a.stream = x.account))
 ),
 moved AS (
     SELECT c.closing, b.account, sum(b.amount) AS amount
