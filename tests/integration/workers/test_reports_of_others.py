@@ -5,6 +5,7 @@ The numbers are of issues and pull requests of these projects on GitHub.
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from tests.support.postgres import Database
 from tests.support.text_accounting import TOOLS, program, run
 from workers.importers.journal.csv_file import read_csv
 from workers.importers.journal.mapping import Csv, Mapped, read_mapping
-from workers.importers.journal.planning import plan
+from workers.importers.journal.planning import Planned, plan
+from workers.importers.journal.reconciling import compare
 from workers.importers.journal.source import JournalError, Source
-from workers.importers.journal.tools import read_hledger
+from workers.importers.journal.tools import read_hledger, read_ledger
 
 BANK = "assets:bank"
 MAPPING = f"""\
@@ -153,6 +155,26 @@ def test_a_file_that_begins_with_rows_of_an_earlier_one_is_refused(database18: D
     assert balances(database18)["banks", "EUR"] == Decimal("10.00")
 
 
+def test_what_an_earlier_file_has_of_the_same_day_is_no_difference() -> None:
+    """Firefly III, issues 9285 and 11296: what had been reconciled of a day counted as a difference of the next time.
+
+    Here it did on the other side of the account: only the account itself has a column of balances.
+    """
+    day, next_day = date(2024, 3, 31), date(2024, 4, 1)
+    bank = Planned("acct_bank", BANK, "EUR", day, None, None, None, start=-250, days={day: -2_000, next_day: -1})
+    other = Planned("acct_other", "income:x", "EUR", day, None, None, None, days={day: 2_000, next_day: 1})
+    moved = {"acct_bank": {day: -2_250, next_day: -1}, "acct_other": {day: 2_250, next_day: 1}}
+    report = compare([bank, other], moved, continues=True)
+    assert (report.ok, report.account_days, report.exact) == (True, 4, 4)
+    moved["acct_other"][next_day] += 5
+    assert [(one.account, one.day) for one in compare([bank, other], moved, continues=True).differences] == [
+        ("income:x", next_day)
+    ]
+    moved["acct_bank"][day] += 5
+    assert compare([bank, other], moved, continues=True).otherwise == 3, "its balance is stated"
+    assert compare([other], {"acct_other": {day: 2_250}}).otherwise == 2, "a file that does not continue has all"
+
+
 def test_a_row_that_was_inserted_before_others_doubles_none(database18: Database, tmp_path: Path) -> None:
     """hledger, issue 1960: the bank inserted a row before older ones, and the import took one twice and one not at all.
 
@@ -196,6 +218,36 @@ def test_an_inferred_amount_with_more_decimals_than_the_currency_is_named(tmp_pa
     ]
 
 
+@pytest.mark.parametrize("read", [read_hledger, read_ledger])
+def test_a_price_is_only_what_stands_behind_an_amount(read: Any, tmp_path: Path) -> None:
+    """hledger, issue 758 and pull request 1544: a wrong currency was taken for a conversion, with an inferred price.
+
+    Here an account with `@` in its name was taken for a price. An end of a line that only some programs know moved the
+    lines that were looked at, and a journal of ledger could not be read at all.
+    """
+    file = tmp_path / "books.journal"
+
+    def entries(header: str, first: str) -> int:
+        text = (
+            f"; a\u2028b\n; c\u0085d\n2024-01-01 {header}\n    {first}\n    assets:bank  -9.00 EUR\n\n; x @ y {{z}}\n"
+        )
+        file.write_text(text)
+        [(_, command)] = plan("main", "books", Mapped(), {}, Source(read(file, real=False))).transactions
+        return len(command.entries)
+
+    for priced in ("assets:usd  10 USD @ 0.90 EUR", "assets:joe@x  10 USD @@ 9 EUR", "assets:usd  10 USD {0.90 EUR}"):
+        assert entries("dollars", priced) == 4
+    for header, unpriced in (
+        ("joe", "assets:joe@x  10 USD"),
+        ("joe", "assets:joe {a}  10 USD"),
+        ("joe@x {y}", "assets:usd  10 USD"),
+        ("joe\u2028  @", "assets:usd  10 USD"),
+        ("joe", "assets:usd  10 USD  ; @ 0.90 EUR"),
+    ):
+        with pytest.raises(JournalError, match=r"books.journal:3: the postings sum to -9.00 EUR and 10.00 USD"):
+            entries(header, unpriced)
+
+
 def _hledger(file: Path) -> Source:
     return Source(read_hledger(file, real=False))
 
@@ -204,7 +256,7 @@ def _hledger(file: Path) -> Source:
 
 
 def test_the_name_of_an_account_does_not_change_what_the_account_is(database18: Database, tmp_path: Path) -> None:
-    """hledger, pull request 948: tags in comments are the types of accounts. hledger_site, issue 20: a wrong one fails.
+    """hledger, pull request 948: tags in comments are types of accounts. hledger_site, issue 20: a wrong one fails.
 
     Here the name of a customer's account was such a comment. One was enough to make the whole journal unreadable, or to
     make a liability an asset.

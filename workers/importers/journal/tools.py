@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ MOST_MESSAGE: Final = 600
 """Characters of a message of a tool."""
 SEPARATOR: Final = "\x1f"
 """Between the fields of a line of ledger: a character that no journal has."""
+_AFTER_ACCOUNT: Final = re.compile(r"\s{2,}|\t")
+"""What ends the name of an account, which may have blanks, and signs that a price has."""
 _FIELDS: Final = (
     "filename",
     "xact.id",
@@ -118,11 +121,12 @@ class _SourceLines:
                 text = Path(file).read_text(encoding="utf-8", errors="replace")
             except OSError:
                 text = ""
-            self._file = (file, text.splitlines())
+            self._file = (file, text.split("\n"))  # `splitlines` knows more ends of lines than the tools
         for line in self._file[1][first : last - 1 if last is not None else None]:
             if not line[:1].isspace() or not line.strip():
                 return False
-            if "@" in (posting := line.split(";")[0]) or "{" in posting:
+            _, *amount = _AFTER_ACCOUNT.split(line.split(";")[0].strip(), maxsplit=1)
+            if any(sign in text for text in amount for sign in "@{"):
                 return True
         return False
 
@@ -185,7 +189,7 @@ def _of_hledger(one: _Transaction, lines: _SourceLines, *, real: bool) -> Source
 
 
 def _of_ledger(text: str, main: str, lines: _SourceLines, *, real: bool) -> Iterator[SourceTransaction]:
-    rows = [line.split(SEPARATOR) for line in text.splitlines()]
+    rows = [line.split(SEPARATOR) for line in text.split("\n") if line]
     if any(len(row) != len(_FIELDS) for row in rows):
         raise JournalError("ledger prints lines of another form than is known")
     for number, (_, group) in enumerate(groupby(rows, key=lambda row: row[1:3]), 1):
