@@ -40,7 +40,7 @@ def bank(postgres18: Server) -> Iterator[Service]:
         assert findings(running) == []
 
 
-def period(begin: date, end: date) -> dict[str, str]:
+def period(begin: date, end: date) -> dict[str, Any]:
     return {"from": begin.isoformat(), "to": end.isoformat()}
 
 
