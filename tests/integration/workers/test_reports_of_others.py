@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.integration.projections.filling import Filler, a_life, transfer
 from tests.integration.workers.running import daybook, environment
 from tests.integration.workers.test_import_journal import balances, head, imported, refused, with_mapping
-from tests.support.ledger import ledger_on
-from tests.support.postgres import Database
+from tests.support.ledger import TODAY, ledger_on
+from tests.support.postgres import Database, Server
 from tests.support.text_accounting import TOOLS, program, run
 from workers.importers.journal.csv_file import read_csv
 from workers.importers.journal.mapping import Csv, Mapped, read_mapping
@@ -281,3 +282,41 @@ def test_the_name_of_an_account_does_not_change_what_the_account_is(database18: 
     tags = run(program("hledger"), "-f", journal, "tags")
     assert set(tags.stdout.split()) <= {"name", "transaction", "position", "kind"}
     assert "; name: Lovelace; type-Expenses" in journal.read_text()
+
+
+@pytest.mark.parametrize("tool", ["hledger", "ledger"])
+def test_an_exported_journal_can_be_imported(postgres18: Server, tool: str, tmp_path: Path) -> None:
+    """hledger, issue 1147, and ledger, issue 530: journals that another program had exported were refused.
+
+    The first one had amounts with more decimals than their currency, and seemed not to balance.
+    """
+    file, again = tmp_path / "books.journal", tmp_path / "again.journal"
+    with postgres18.database() as database:
+        filler = Filler(database)
+        filler.write(*a_life(filler, seed=7, units=200))
+        for currency in ("JPY", "KWD"):
+            one, two = (filler.opening(currency=currency) for _ in range(2))
+            filler.write([one], [two])
+            filler.write(
+                transfer(filler.id("txn"), one.originator_id, two.originator_id, 1_001, currency, value_date=TODAY)
+            )
+        filler.close()
+        exported(database, file, tool)
+    before = TOOLS[tool](file)
+    assert {"EUR", "JPY", "KWD"} <= {currency for _, currency in before}
+    with postgres18.database() as other:
+        report = imported(other, file, "--format", tool)
+        assert report["reconciliation"]["ok"] is True
+        assert report["imported"]["refused"] == {}
+        exported(other, again, tool)
+        after = TOOLS[tool](again)
+    for currency in ("EUR", "JPY", "KWD"):
+        amounts = [sorted(amount for (_, of), amount in one.items() if of == currency) for one in (before, after)]
+        assert amounts[0] == amounts[1] != []
+
+
+def exported(database: Database, file: Path, tool: str) -> None:
+    """Export the journal into the file."""
+    options = ("--format", tool, "--output", str(file))
+    done = daybook("export", "journal", *options, env=environment(database))
+    assert done.returncode == 0, done.stderr
