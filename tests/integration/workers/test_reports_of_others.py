@@ -66,8 +66,9 @@ TWO_COLUMNS = "Date,In,Out\n2024-01-02,,{}\n2024-01-03,20.00,\n2024-01-04,,{}\n"
 def test_an_amount_in_the_column_of_the_other_sign_is_not_turned_around(tmp_path: Path) -> None:
     """ledger, pull request 2853 (issue 2295): a debit with a minus was negated again, and became a credit.
 
-    hledger, issue 123: the bank's outgoing amounts have a minus. Here the sign was dropped, so a fee that came back was
-    taken for a second fee.
+    hledger, issue 123: the bank's outgoing amounts have a minus. Firefly III, issue 1650: a refund with a minus in the
+    column of debits was one more debit. Here it was too, because the sign was dropped. Issue 1474: an amount with two
+    minus signs was 0.00.
     """
     columns = {"incoming": "In", "outgoing": "Out"}
 
@@ -82,6 +83,8 @@ def test_an_amount_in_the_column_of_the_other_sign_is_not_turned_around(tmp_path
         amounts("5.00", "-5.00")
     with pytest.raises(JournalError, match=r"bank.csv:3: In is '-20.00'"):
         rows(tmp_path, TWO_COLUMNS.replace("20.00", "-20.00").format("1.00", "1.00"), **columns)
+    with pytest.raises(JournalError, match=r"bank.csv:2: Amount is '--21.78', not an amount"):
+        rows(tmp_path, "Date,Amount\n2017-10-12,--21.78\n", amount="Amount")
     _, mapping = with_mapping(tmp_path, MAPPING + 'minus = "return"\n')
     with pytest.raises(JournalError, match=r"csv.minus: it is about `incoming` and `outgoing`"):
         read_mapping(Path(mapping))
