@@ -200,7 +200,8 @@ class GroupBuilder:
     ) -> tuple[dict[str, Any], Any]:
         """The decision, and the states that it read. Raises `NewerEventError`."""
         known, work = group.known, group.work
-        states = _StatesAtHand(group)
+        states = _StatesAtHand()
+        states.group = group
         if group.newer:
             group.check(streams)
         for stream in streams:
@@ -328,16 +329,14 @@ class _StatesAtHand(dict[str, Any]):
     already, it is there at once, and the decision is not made a second time.
     """
 
-    __slots__ = ("_group",)
+    __slots__ = ("group",)
 
-    def __init__(self, group: Group) -> None:
-        super().__init__()
-        self._group = group
+    group: Group
 
     def __contains__(self, stream: object) -> bool:
         if dict.__contains__(self, stream):
             return True
-        group = self._group
+        group = self.group
         if stream not in group.known or stream in group.newer:
             return False
         self[stream] = group.work[stream] if stream in group.work else group.known[stream].state

@@ -98,19 +98,29 @@ def status_after(event: TransactionEvent, before: TransactionStatus | None) -> T
 
 
 def _begun(event: TransactionEvent) -> TransactionState:
-    if not isinstance(event, TransactionPosted | TransactionPended):
+    if isinstance(event, TransactionPosted):  # most are, and each posting folds one
+        return TransactionState(
+            event.originator_version,
+            event.originator_id,
+            "posted",
+            event.kind,
+            event.value_date,
+            event.entries,
+            event.reference,
+            event.subject,
+        )
+    if not isinstance(event, TransactionPended):
         raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with a transaction")
-    pended = event if isinstance(event, TransactionPended) else None
     return TransactionState(
         version=event.originator_version,
         id=event.originator_id,
-        status="posted" if pended is None else "pending",
+        status="pending",
         kind=event.kind,
         value_date=event.value_date,
         entries=event.entries,
         reference=event.reference,
         subject=event.subject,
-        awaits=None if pended is None else pended.awaits,
-        initiator=None if pended is None else pended.initiator,
-        expires_at=None if pended is None else pended.expires_at,
+        awaits=event.awaits,
+        initiator=event.initiator,
+        expires_at=event.expires_at,
     )
