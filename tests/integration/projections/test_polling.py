@@ -144,6 +144,8 @@ KEYS = {
     "business_calendar": "policy",
     "business_calendar_versions": "policy, version",
     "recurring_payments": "payment",
+    "transfer_orders": "transfer_order",
+    "transfer_order_tries": "transfer_order, version",
     "recurring_runs": "payment, version",
     "fee_schedule_versions": "schedule, number",
     "fee_schedules": "schedule",
