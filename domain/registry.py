@@ -23,6 +23,7 @@ from domain.accounts import (
     recurring,
     template,
     transaction,
+    transfer_order,
 )
 from domain.accounts.chart import node_accounts
 from domain.accounts.currencies import conversions, quotes, rates
@@ -35,6 +36,7 @@ from domain.accounts.periods import sealing, year_closing
 from domain.accounts.recurring import process as recurring_payments
 from domain.accounts.settlement import agreement, payout, running, settlement
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
+from domain.accounts.transfer_order import process as transfer_orders
 from domain.aggregate import Aggregate, Broken, Decided, EventType, UnitRule
 from domain.kernel import Command, Context, Decide, Decision, Event, Forbidden, Principal, Role, State, States, Value
 from domain.orders import order
@@ -63,6 +65,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     payroll_part.AGGREGATE,
     business_calendar.AGGREGATE,
     recurring.AGGREGATE,
+    transfer_order.AGGREGATE,
     agreement.AGGREGATE,
     settlement.AGGREGATE,
     crediting.AGGREGATE,
@@ -201,6 +204,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     hold_expiry.MANAGER,
     pending_expiry.MANAGER,
     recurring_payments.MANAGER,
+    transfer_orders.MANAGER,
     sealing.MANAGER,
     year_closing.MANAGER,
     payroll_process.MANAGER,

@@ -27,6 +27,7 @@ from projections.accounts.settlement_agreements import SETTLEMENT_AGREEMENTS
 from projections.accounts.settlements import SETTLEMENTS
 from projections.accounts.templates import TEMPLATES
 from projections.accounts.transactions.fold import TRANSACTIONS
+from projections.accounts.transfer_orders import TRANSFER_ORDERS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
 from projections.commands.refusals import REFUSALS
 from projections.engine.projection import Projection
@@ -53,6 +54,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     TEMPLATES,
     BUSINESS_CALENDAR,
     RECURRING_PAYMENTS,
+    TRANSFER_ORDERS,
     ACCOUNT_PERSONS,
     LIMIT_USAGE,
     RISK_RULES,

@@ -49,6 +49,7 @@ SEALED: Final[Mapping[tuple[str, str], Kept]] = {
     ("account.details_changed.v1", "name"): Kept("to name the account to its owner and to staff"),
     ("transaction.posted.v1", "description"): Kept("to tell the parties what a payment was for"),
     ("recurring_payment.created.v1", "description"): Kept("to tell the parties what each payment is for"),
+    ("transfer_order.submitted.v1", "description"): Kept("to tell the parties what the payment is for"),
     ("period.reopening_asked.v1", "reason"): Kept("to explain to an auditor why a closed period was reopened"),
     ("order.placed.v2", "names"): Kept("to show the customer what was ordered"),
     ("order.cancelled.v1", "reason"): Kept("to show the customer why the order was cancelled"),

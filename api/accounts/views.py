@@ -104,7 +104,12 @@ class Transaction(TypedDict):
     status: Annotated[str, one_of(TransactionStatus)]
     parent: Annotated[
         str | None,
-        Field(description="The transaction that it belongs to, such as the reversed one, or the recurring payment"),
+        Field(
+            description=(
+                "The transaction that it belongs to, such as the reversed one, or the recurring payment, or the "
+                "transfer order"
+            )
+        ),
     ]
     relation: Annotated[Annotated[str, one_of(Relation)] | None, Field(description="What it is to its parent")]
     template: Annotated[str | None, Field(description="The template that made its entries")]

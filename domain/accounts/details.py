@@ -13,14 +13,16 @@ from msgspec import field
 from domain.codes import METADATA_RULES, Metadata, refuse_metadata, refuse_other_than_code
 from domain.kernel import Event, Refused, Value
 
-Relation = Literal["reversal", "refund", "chargeback", "adjustment", "fee", "late", "recurring", "other"]
+Relation = Literal[
+    "reversal", "refund", "chargeback", "adjustment", "fee", "late", "recurring", "transfer_order", "other"
+]
 """What a transaction is to its parent."""
 
 
 class TransactionDetailed(Event, frozen=True):
     """A transaction was made with these details. The event stands in the unit that posts or reserves it."""
 
-    parent: str | None  # the transaction or recurring payment that it belongs to
+    parent: str | None  # the transaction, recurring payment or transfer order that it belongs to
     relation: Relation | None  # what it is to its parent; None without a parent
     template: str | None  # the name of the template that made its entries
     template_version: int | None

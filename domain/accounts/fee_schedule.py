@@ -17,7 +17,19 @@ from domain.accounts.allocation import Fee, fee_in_json, fee_of, refuse_fee
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import internal_account
 from domain.aggregate import Aggregate, Broken, Decided, EventType, refused
-from domain.kernel import Accepted, Context, Decision, Event, Figure, Refused, States, Unknown, Value, found
+from domain.kernel import (
+    Accepted,
+    Context,
+    Decision,
+    Event,
+    Figure,
+    NeedsStreams,
+    Refused,
+    States,
+    Unknown,
+    Value,
+    found,
+)
 from domain.money import EXPONENTS, show
 from domain.permissions import OPERATORS
 
@@ -205,6 +217,18 @@ def charge_of(name: str, base: int, currency: str, states: States, context: Cont
         return Refused("fee_zero", {"schedule": name, "base": show(base, currency), "currency": currency})
     account = schedule.account or internal_account(context.log, schedule.role or "fees", currency)
     return Charge(schedule, amount, account)
+
+
+def refuse_charge(charge: Charge, payer: str, currency: str, states: States) -> Refused | NeedsStreams | None:
+    """Return why the payer's account cannot be charged this, or None. The account that gets the fee has to be there."""
+    if charge.account == payer:
+        return Refused("same_account", {"account": payer})
+    if charge.account not in states:
+        return NeedsStreams((charge.account,))
+    role = charge.schedule.role
+    if role is not None and found(states, charge.account, Account) is None:
+        return Refused("internal_account_missing", {"role": role, "currency": currency})
+    return None
 
 
 def refuse_name(what: str, name: str) -> Refused | None:

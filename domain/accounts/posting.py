@@ -276,10 +276,17 @@ def refuse_taking(
     """Return why the transaction may not take the amount from an account that is watched, or None."""
     if (closing := account.refuse_leaving()) is not None:
         return closing
-    above = account.profile.approve_above
-    if above is not None and amount > above and not transaction.approved and transaction.kind not in WITHOUT_APPROVAL:
-        return _approval_needed(amount, above, account.profile.currency, f"account {account.profile.id}")
+    if not transaction.approved and (refusal := refuse_taking_alone(account, amount, transaction.kind)) is not None:
+        return refusal
     return account.refuse_outgoing(amount, at) if transaction.kind in policy.counted_kinds else None
+
+
+def refuse_taking_alone(account: Account, amount: int, kind: TransactionKind) -> Refused | None:
+    """Return the refusal to let one person take more from the account than its own limit of that, or None."""
+    above = account.profile.approve_above
+    if above is None or amount <= above or kind in WITHOUT_APPROVAL:
+        return None
+    return _approval_needed(amount, above, account.profile.currency, f"account {account.profile.id}")
 
 
 def _assessments(

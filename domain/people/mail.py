@@ -35,6 +35,8 @@ Template = Literal[
     "second_factor_removed",
     "api_key_made",
     "webhook_disabled",
+    "transfer_executed",
+    "transfer_not_executed",
 ]
 """What is written. Each has two files in `workers/mail/templates/`."""
 Passing = Literal["unreachable", "tls", "sign_in", "refused_for_now", "folder"]

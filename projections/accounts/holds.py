@@ -16,6 +16,7 @@ from psycopg import Connection
 
 from domain.accounts.account.events import HoldCaptured, HoldExpired, HoldPartlyCaptured, HoldPlaced, HoldReleased
 from domain.accounts.account.holds import of_transaction
+from domain.accounts.kinds import ORDERED
 from domain.accounts.posting import TransactionPosted
 from eventstore.postgres.arrays import BinaryArray, int8_array, text_array
 from projections.accounts.account_persons import SEEN
@@ -102,7 +103,7 @@ def fold(events: Iterable[RecordedEvent]) -> dict[tuple[str, str], Change]:
     for position, at, event in events:
         kind = type(event)
         if kind is TransactionPosted:
-            if event.kind == "capture":
+            if event.kind in ORDERED:
                 taken[event.originator_id] = event.entries[0].amount
             continue
         key = event.hold, event.originator_id
@@ -127,7 +128,8 @@ def fold(events: Iterable[RecordedEvent]) -> dict[tuple[str, str], Change]:
                 raise FoldError(f"{kind.__name__} is none of its events")
     for change, event in ends:
         # A transaction that was pending takes all that it reserved.
-        change.captured += taken.get(event.transaction, event.amount)
+        whole = event.hold == event.transaction
+        change.captured += event.amount if whole else taken.get(event.transaction, event.amount)
     return changes
 
 

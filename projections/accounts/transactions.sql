@@ -55,7 +55,7 @@ COMMENT ON COLUMN transactions.subject IS 'The person whose key seals the descri
 COMMENT ON COLUMN transactions.description IS 'Free text. NULL once the person it is about was erased.';
 COMMENT ON COLUMN transactions.description_erased IS 'Whether the description is gone with a person''s key.';
 COMMENT ON COLUMN transactions.entries IS '[{account, side, amount, currency}] in their order, minor units.';
-COMMENT ON COLUMN transactions.parent IS 'The transaction that it belongs to, such as the reversed one, or the recurring payment.';
+COMMENT ON COLUMN transactions.parent IS 'The transaction, recurring payment or transfer order that it belongs to, such as the reversed one.';
 COMMENT ON COLUMN transactions.relation IS 'What it is to its parent.';
 COMMENT ON COLUMN transactions.template IS 'The template that made its entries.';
 COMMENT ON COLUMN transactions.template_version IS 'The version of that template.';
@@ -105,7 +105,7 @@ COMMENT ON COLUMN reporting.transactions.position IS 'Position in the log.';
 COMMENT ON COLUMN reporting.transactions.recorded_at IS 'When it was recorded, UTC.';
 COMMENT ON COLUMN reporting.transactions.last_position IS 'Position in the log of the last event that changed this row.';
 COMMENT ON COLUMN reporting.transactions.status IS 'pending, posted, cancelled, rejected, expired, partly_reversed or reversed.';
-COMMENT ON COLUMN reporting.transactions.parent IS 'The transaction that it belongs to, such as the reversed one, or the recurring payment.';
+COMMENT ON COLUMN reporting.transactions.parent IS 'The transaction, recurring payment or transfer order that it belongs to, such as the reversed one.';
 COMMENT ON COLUMN reporting.transactions.relation IS 'What it is to its parent.';
 COMMENT ON COLUMN reporting.transactions.template IS 'The template that made its entries.';
 COMMENT ON COLUMN reporting.transactions.template_version IS 'The version of that template.';

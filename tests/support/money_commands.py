@@ -36,6 +36,7 @@ from domain.accounts.template import DefineTemplate, PostByTemplate
 from domain.accounts.template.definition import Amount, Definition, Parameter, TemplateEntry
 from domain.accounts.template.state import TemplateDefined, template_stream
 from domain.accounts.transaction import (
+    TRANSACTION,
     AdjustBalance,
     ApprovePending,
     CaptureHold,
@@ -54,12 +55,15 @@ from domain.accounts.transaction import (
 from domain.accounts.transaction.closing import CloseFreeAccount
 from domain.accounts.transaction.reversal import Part
 from domain.accounts.transaction.year_end import PostYearEnd, YearEnd
+from domain.accounts.transfer_order import SubmitTransferOrder, Sum
+from domain.ids import named_id
 from domain.money import show
 from domain.orders.order import ConfirmOrder, OrderLine, PayOrder, PlaceOrder
 from tests.samples.accounts.payroll import item, large
 from tests.samples.accounts.periods import CLOSE_YEAR, close, seal
 from tests.samples.accounts.recurring_payment import run
 from tests.samples.accounts.settlement_agreement import SHOP, YESTERDAY, agree, calculate
+from tests.samples.accounts.transfer_order import EXECUTE
 from tests.support.bank import BOB, by, operator
 from tests.support.memory_ledger import OPENED, TODAY, MemoryLedger, opening
 
@@ -222,6 +226,8 @@ BY_RUN = {
 }
 ITEM_REFUSED = why("payroll_item_refused", "maximum", "frozen_payee", "closed_payee", "node_of_payee", "before_opening")
 AMOUNT_OF_RUN = why("its amount was tried when the run began", *AMOUNTS)
+
+BY_ORDER = {**OWN_DAY, **ONE_AMOUNT, **HELD, **why("its amount was tried when it was ordered", *AMOUNTS)}
 
 SWEPT = {**COMPUTED, **OWN_DAY, **why("it moves what is left", *AMOUNTS)}
 
@@ -446,6 +452,29 @@ COMMANDS: Final = (
         transaction=transaction_of_run("recur_1", 1),
         waits=True,
         never={**OWN_DAY, **ONE_AMOUNT, **why("it pays the amount of the payment", *AMOUNTS)},
+    ),
+    Posting(
+        name="transfer order",
+        kind="capture",
+        make=lambda day, amount: EXECUTE,
+        given=(SubmitTransferOrder("tord_1", SOURCE, TARGET, Sum(AMOUNT, "EUR")),),
+        transaction=named_id(TRANSACTION, "tord_1", "transfer"),
+        free=PROMISED,
+        never=BY_ORDER,
+    ),
+    Posting(
+        name="transfer order with a conversion",
+        kind="conversion",
+        make=lambda day, amount: EXECUTE,
+        gets=DOLLARS,
+        gain=AMOUNT * 11 // 10,
+        given=(
+            SetRate("EUR", "USD", "1.100000", 0, "ECB"),
+            SubmitTransferOrder("tord_1", SOURCE, DOLLARS, Sum(AMOUNT, "EUR")),
+        ),
+        transaction=named_id(TRANSACTION, "tord_1", "transfer"),
+        free=PROMISED,
+        never=BY_ORDER,
     ),
     Posting(
         name="payout of a settlement",

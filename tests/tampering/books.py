@@ -82,6 +82,13 @@ from domain.accounts.transaction import (
 )
 from domain.accounts.transaction.conditions import Conditioned
 from domain.accounts.transaction.year_end import PostYearEnd, YearEnd
+from domain.accounts.transfer_order import (
+    TRANSFER_ORDER,
+    CancelTransferOrder,
+    ExecuteTransferOrder,
+    SubmitTransferOrder,
+    Sum,
+)
 from domain.batch import MOST_KEYS, SubmitBatch
 from domain.kernel import RULES_VERSION, Context, Principal
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
@@ -115,6 +122,7 @@ from domain.posts.post import (
     SchedulePost,
     UnschedulePost,
 )
+from domain.process_manager import BACK_OFF
 from domain.processes.process import RecordFigures, ResolveProcess, RetryProcess
 from domain.together import Together
 from domain.webhooks.webhook.commands import (
@@ -212,6 +220,7 @@ def write_books(database: Database) -> None:
         _payrolls(ledger)
         _closings(ledger)
         _recurring(ledger)
+        _transfer_orders(ledger)
         _webhooks(ledger)
         _risk(ledger)
         _chart(ledger, one, two)
@@ -395,6 +404,31 @@ def _recurring(ledger: Ledger) -> None:
     for hours in (0, 2, 6):
         run = By(runner, RunRecurringPayment(refused, 1), NOW + timedelta(hours=hours))
         assert executed(ledger.executor, run).outcome is Outcome.REFUSED
+
+
+def _transfer_orders(ledger: Ledger) -> None:
+    """Orders that are executed with a fee and by a conversion, cancelled, expired and failed."""
+    payer, payee = ledger.account(10_000, owner="owner-6"), ledger.account(owner="owner-7")
+    frozen = ledger.account(owner="owner-7")
+    ledger.accepted(DefineFeeSchedule("wire", "EUR", Fee(5)))
+    paid, cancelled, expired, failed = (new_id(TRANSFER_ORDER) for _ in range(4))
+    order = SubmitTransferOrder(
+        paid, payer, payee, Sum(163, "EUR"), fee_schedule="wire", reference="rent-7", description="Rent"
+    )
+    runner = manager_principal("transfer_orders")
+    ledger.accepted(order)
+    assert executed(ledger.executor, By(runner, ExecuteTransferOrder(paid))).outcome is Outcome.ACCEPTED
+    ledger.accepted(replace(order, order=cancelled))
+    ledger.accepted(CancelTransferOrder(cancelled))
+    ledger.accepted(replace(order, order=expired, expires_at=NOW + timedelta(hours=1)))
+    late = By(runner, ExecuteTransferOrder(expired), NOW + timedelta(hours=1))
+    assert executed(ledger.executor, late).outcome is Outcome.ACCEPTED
+    ledger.accepted(replace(order, order=failed, target=frozen))
+    ledger.accepted(FreezeAccount(frozen, "a question"))
+    at = NOW
+    for pause in (*BACK_OFF, timedelta()):
+        assert executed(ledger.executor, By(runner, ExecuteTransferOrder(failed), at)).outcome is Outcome.REFUSED
+        at += pause
 
 
 def _webhooks(ledger: Ledger) -> None:

@@ -1787,6 +1787,10 @@ READ: Final = [
     case("transactions_that_waited: a row deleted", "DELETE FROM read.transactions_that_waited", TABLES),
     case("recurring_payments: an amount", "UPDATE read.recurring_payments SET amount = amount + 1", TABLES),
     case("recurring_runs: a row deleted", "DELETE FROM read.recurring_runs WHERE outcome = 'refused'", TABLES),
+    case("transfer_orders: an amount", "UPDATE read.transfer_orders SET paid = paid + 1", TABLES),
+    case(
+        "transfer_order_tries: a row deleted", "DELETE FROM read.transfer_order_tries WHERE outcome = 'refused'", TABLES
+    ),
     case("business_calendar: a weekend", "UPDATE read.business_calendar SET weekend = '[]'", TABLES),
     case(
         "business_calendar_versions: a row deleted",
@@ -1819,6 +1823,7 @@ READ: Final = [
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
         " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes,"
         " read.movements_booked_on_other_days, read.recurring_payments, read.recurring_runs,"
+        " read.transfer_orders, read.transfer_order_tries,"
         " read.business_calendar, read.business_calendar_versions, read.webhooks",
         STATUS,
     ),

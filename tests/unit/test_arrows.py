@@ -38,7 +38,7 @@ AREAS: Final[dict[str, frozenset[str]]] = {
 }
 # What the decisions of an area may use of another area. Entries are made in one module, and orders pay through it.
 DECISIONS_OF_OTHERS: Final = {
-    "domain.accounts": ("domain.people.approval",),
+    "domain.accounts": ("domain.people.approval", "domain.people.mail"),
     "domain.orders": ("domain.accounts.posting",),
     "domain.webhooks": ("domain.people.mail", "domain.people.mailing", "domain.people.person.state"),
 }

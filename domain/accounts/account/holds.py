@@ -1,11 +1,12 @@
 """Holds: reserved amounts. They stay on the account until they are released or captured, at once or in parts.
 
-Capturing a hold moves money, so that command is in `domain.accounts.transaction`. A pending transaction and a payroll
-run reserve with a hold too, which has their id: only the commands on the transaction or the run end it.
+Capturing a hold moves money, so that command is in `domain.accounts.transaction`. A pending transaction, a payroll run
+and a transfer order reserve with a hold too, which has their id: only the commands on them end it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
 from msgspec import field
@@ -13,7 +14,12 @@ from msgspec import field
 from domain.accounts.account.events import HoldExpired, HoldPlaced, HoldReleased
 from domain.accounts.account.lifecycle import OnOneAccount
 from domain.accounts.account.owners import for_customer, is_customer, refuse_debit
-from domain.accounts.account.state import HOLDS_OF_PAYROLLS, HOLDS_OF_TRANSACTIONS, Account
+from domain.accounts.account.state import (
+    HOLDS_OF_PAYROLLS,
+    HOLDS_OF_TRANSACTIONS,
+    HOLDS_OF_TRANSFER_ORDERS,
+    Account,
+)
 from domain.codes import Metadata, refuse_metadata, refuse_other_than_code
 from domain.kernel import Accepted, Context, Decide, Decision, Figure, Refused, Role, States, Unknown, found
 from domain.money import MAX_AMOUNT, show
@@ -57,6 +63,7 @@ RULES: dict[str, str] = {
     ),
     "hold_of_transaction": "Hold {hold} belongs to a pending transaction; post or cancel that.",
     "hold_of_payroll": "Hold {hold} belongs to a payroll run, which pays from it; stop the run to end it.",
+    "hold_of_transfer_order": "Hold {hold} belongs to a transfer order, which pays from it; cancel that to end it.",
     "hold_expiry": (
         "Hold {hold} would expire at {expires_at}; a hold expires after now, {now}, and at most {days} days later."
     ),
@@ -153,11 +160,23 @@ def of_payroll(hold: str) -> bool:
     return hold.startswith(HOLDS_OF_PAYROLLS)
 
 
+def of_transfer_order(hold: str) -> bool:
+    """Return whether the hold reserves for a transfer order."""
+    return hold.startswith(HOLDS_OF_TRANSFER_ORDERS)
+
+
+_BELONGING: Mapping[str, str] = {
+    HOLDS_OF_TRANSACTIONS: "hold_of_transaction",
+    HOLDS_OF_PAYROLLS: "hold_of_payroll",
+    HOLDS_OF_TRANSFER_ORDERS: "hold_of_transfer_order",
+}
+"""The rule that refuses a command on a hold, by the beginning of the ids of holds that belong to something."""
+
+
 def refuse_belonging(hold: str) -> Refused | None:
-    """Return the refusal to place, capture or end a hold of a pending transaction or a payroll run, or None."""
-    if of_transaction(hold):
-        return Refused("hold_of_transaction", {"hold": hold})
-    return Refused("hold_of_payroll", {"hold": hold}) if of_payroll(hold) else None
+    """Return the refusal to place, capture or end a hold that belongs to something that has commands of its own."""
+    rule = next((rule for beginning, rule in _BELONGING.items() if hold.startswith(beginning)), None)
+    return None if rule is None else Refused(rule, {"hold": hold})
 
 
 def refuse_hold(

@@ -23,6 +23,7 @@ from domain.kernel import (
     Decision,
     Figure,
     Forbidden,
+    Principal,
     Refused,
     Role,
     States,
@@ -114,6 +115,12 @@ def knows(account: Account, person: str | None, at: datetime) -> bool:
 def is_customer(context: Context) -> bool:
     """Return whether who sends the command may use only what is theirs."""
     return not may(context.principal, COMMANDERS, context.decided_at)
+
+
+def as_customer(context: Context, person: str | None) -> Context:
+    """Return the context in which a process acts for a customer who asked for it: the customer's rules hold."""
+    principal = context.principal
+    return replace(context, principal=Principal(principal.id, ("customer",), principal.how, person))
 
 
 def refuse_debit(

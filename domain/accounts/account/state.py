@@ -49,6 +49,8 @@ HOLDS_OF_TRANSACTIONS = "txn_"
 """How the id of a hold begins that reserves for a pending transaction: it is the id of that transaction."""
 HOLDS_OF_PAYROLLS = "payroll_"
 """How the id of a hold begins that reserves for a payroll run: it is the id of that run."""
+HOLDS_OF_TRANSFER_ORDERS = "tord_"
+"""How the id of a hold begins that reserves for a transfer order: it is the id of that order."""
 
 Status = Literal["open", "frozen", "closed"]
 

@@ -29,7 +29,14 @@ from domain.accounts.currencies.pricing import (
 from domain.accounts.currencies.quotes import USE_RULES, Quote, QuoteUsed, refuse_stranger
 from domain.accounts.currencies.rates import FORM_RULES, parse_rate, rate_streams, show_rate
 from domain.accounts.posting import RULES as POSTING_RULES
-from domain.accounts.posting import TransactionPosted, post, posting_decision, posting_streams
+from domain.accounts.posting import (
+    Post,
+    Transaction,
+    TransactionPosted,
+    post,
+    posting_decision,
+    posting_streams,
+)
 from domain.accounts.transaction.described import transaction_of
 from domain.aggregate import Aggregate, Broken, Decided, EventType
 from domain.codes import Metadata
@@ -124,20 +131,16 @@ def convert(command: ConvertMoney, states: States, context: Context) -> Decision
     if not isinstance(sides, tuple):
         return sides
     source, target = (side.profile.currency for side in sides)
-    price = _price(command, source, target, states, context)
+    price = price_of(command.quote, command.amount, command.currency, source, target, states, context)
     if not isinstance(price, Price):
         return price
-    internal = accounts_of(context.log, price)
-    missing = tuple(id for id in internal if id not in states)
-    if missing:
-        return NeedsStreams(missing)
-    refusal = _refuse_rate(command, price) or _refuse_missing(price, internal, states)
+    refusal = _refuse_rate(command, price)
     if refusal is not None:
         return refusal
     if not is_customer(context):
-        return _converted(command, price, internal, states, context)
+        return _converted(command, price, states, context)
     no = refuse_debit(sides[0], command.source, price.source_amount, source, context)
-    return no or for_customer(_converted(command, price, internal, states, context), states, context)
+    return no or for_customer(_converted(command, price, states, context), states, context)
 
 
 def _sides(command: ConvertMoney, states: States, context: Context) -> tuple[Account, Account] | Unknown:
@@ -154,46 +157,76 @@ def _sides(command: ConvertMoney, states: States, context: Context) -> tuple[Acc
     return source, target
 
 
-def _converted(
-    command: ConvertMoney, price: Price, internal: Sequence[str], states: States, context: Context
+def _converted(command: ConvertMoney, price: Price, states: States, context: Context) -> Decision:
+    transaction = transaction_of(command, "conversion", (), command.source, states)
+    return converted(
+        command.conversion, command.quote, price, transaction, command.source, command.target, states, context
+    )
+
+
+def converted(
+    id: str,
+    quote_id: str | None,
+    price: Price,
+    transaction: Transaction,
+    source: str,
+    target: str,
+    states: States,
+    context: Context,
+    by: Post = post,
 ) -> Decision:
-    entries = entries_of(context.log, price, command.source, command.target)
-    transaction = transaction_of(command, "conversion", entries, command.source, states)
-    posted = post(transaction, states, context)
+    """Return the events of a conversion with this id at the price: its figures, its entries, and that a quote is used.
+
+    This function makes the entries of `transaction`, and `by` posts them.
+    """
+    internal = accounts_of(context.log, price)
+    missing = tuple(id for id in internal if id not in states)
+    if missing:
+        return NeedsStreams(missing)
+    refusal = _refuse_missing(price, internal, states)
+    if refusal is not None:
+        return refusal
+    posted = by(replace(transaction, entries=entries_of(context.log, price, source, target)), states, context)
     if not isinstance(posted, Accepted):
         return posted
-    made = ConversionMade(
-        command.conversion, 1, command.source, command.target, command.transaction, command.quote, price
-    )
-    facts: list[Event] = [made]
-    quote = found(states, command.quote, Quote) if command.quote is not None else None
+    facts: list[Event] = [ConversionMade(id, 1, source, target, transaction.id, quote_id, price)]
+    quote = found(states, quote_id, Quote) if quote_id is not None else None
     if quote is not None:
-        facts.append(QuoteUsed(quote.id, quote.version + 1, command.conversion, price))
+        facts.append(QuoteUsed(quote.id, quote.version + 1, id, price))
     unlimited = [id for id in internal if (one := found(states, id, Account)) is not None and one.unlimited]
     return replace(
         posted,
         events=(*facts, *posted.events),
-        result={"conversion": command.conversion, "quote": command.quote, **shown_price(price), **posted.result},
+        result={"conversion": id, "quote": quote_id, **shown_price(price), **posted.result},
         # An account that gets no entry was still read: newer entries of others change nothing.
         commuting=posted.commuting.union(unlimited),
     )
 
 
-def _price(command: ConvertMoney, source: str, target: str, states: States, context: Context) -> Price | Decision:
-    """Return the price of the quote, or of the amount at the rate in force."""
-    if command.quote is not None:
-        return _quoted(command.quote, source, target, states, context)
+def price_of(
+    quote: str | None,
+    amount: int | None,
+    currency: str | None,
+    source: str,
+    target: str,
+    states: States,
+    context: Context,
+) -> Price | Decision:
+    """Return the price of the quote, or of the amount at the rate in force, between these currencies."""
+    if quote is not None:
+        return quoted(quote, source, target, states, context)
     streams = rate_streams(source, target)
     if source != target and not states.keys() >= set(streams):
         return NeedsStreams(streams)
     rate = rate_between(source, target, states, context.decided_at)
     if isinstance(rate, Refused):
         return rate
-    assert command.amount is not None, "there is an amount or a quote"
-    return priced(rate[0].pair, rate[1], source, target, command.amount, command.currency)
+    assert amount is not None, "there is an amount or a quote"
+    return priced(rate[0].pair, rate[1], source, target, amount, currency)
 
 
-def _quoted(id: str, source: str, target: str, states: States, context: Context) -> Price | Refused | Unknown:
+def quoted(id: str, source: str, target: str, states: States, context: Context) -> Price | Refused | Unknown:
+    """Return the price of a quote between these currencies, or why it cannot be used now."""
     quote = found(states, id, Quote)
     if quote is None:
         return Unknown("quote", id)

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from domain.accounts.account.events import HoldCaptured, HoldPartlyCaptured
 from domain.accounts.account.holds import of_payroll
 from domain.accounts.account.state import Account
-from domain.accounts.account.state import evolve as evolve_account
 from domain.accounts.payroll.events import (
     ParkedItem,
     PayrollItem,
@@ -43,8 +42,8 @@ from domain.accounts.posting import (
     post,
     posting_decision,
     posting_streams,
-    with_facts_on,
 )
+from domain.accounts.transaction.capture import post_captured
 from domain.aggregate import Aggregate, Beside, Broken, Decided, EventType
 from domain.kernel import (
     Accepted,
@@ -238,11 +237,7 @@ def _sorted_out(
 def _paid_from_hold(
     id: str, run: Payroll, payable: Sequence[NumberedItem], states: States, context: Context
 ) -> Decision:
-    """Return the events that pay these items by one transaction from the hold of the run.
-
-    The hold shrinks or ends first, so that the amount is available to the debit. Both are one unit, so nothing comes in
-    between.
-    """
+    """Return the events that pay these items by one transaction from the hold of the run."""
     account = found(states, run.account, Account)
     held = account.hold(run.id) if account is not None else None
     assert account is not None, "the run was decided on it"
@@ -252,10 +247,7 @@ def _paid_from_hold(
     amount = transaction.entries[0].amount
     event = HoldPartlyCaptured if amount < held else HoldCaptured
     captured = event(run.account, account.version + 1, run.id, amount, run.currency, id)
-    decision = post(transaction, {**states, run.account: evolve_account(account, captured).as_promised}, context)
-    if not isinstance(decision, Accepted):
-        return with_facts_on(decision, states)
-    return replace(decision, events=(captured, *decision.events))
+    return post_captured(captured, transaction, states, context)
 
 
 @posting_decision

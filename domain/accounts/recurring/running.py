@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from domain.accounts.account.owners import allows
+from domain.accounts.account.owners import allows, as_customer
 from domain.accounts.account.state import Account
 from domain.accounts.business_calendar import CALENDAR, calendar_of
 from domain.accounts.details import Details
@@ -34,7 +34,6 @@ from domain.kernel import (
     Event,
     Figure,
     NeedsStreams,
-    Principal,
     Refused,
     Role,
     States,
@@ -113,14 +112,13 @@ def refuse_run(payment: RecurringPayment, number: int, context: Context) -> Refu
 
 def _transfer(payment: RecurringPayment, states: States, context: Context) -> Decision:
     """Decide the transfer of the next run, as who set the payment going."""
-    principal = context.principal
     if payment.by_customer:
         payer, person = found(states, payment.payer, Account), payment.initiator
         if payer is None or not allows(payer, person, context.decided_at, debit=payment.amount):
             return _not_permitted(payment)
-        principal = Principal(principal.id, ("customer",), principal.how, person)
+        acting = as_customer(context, person)
     else:
-        principal = replace(principal, person=payment.initiator)
+        acting = replace(context, principal=replace(context.principal, person=payment.initiator))
     description = payment.description
     transfer = Transfer(
         transaction=transaction_of_run(payment.id, payment.number),
@@ -137,7 +135,7 @@ def _transfer(payment: RecurringPayment, states: States, context: Context) -> De
     def post(transaction: Transaction, states: States, context: Context) -> Decision:
         return post_or_wait(replace(transaction, details=details), states, context)
 
-    return transferred(transfer, states, replace(context, principal=principal), post)
+    return transferred(transfer, states, acting, post)
 
 
 def _not_permitted(payment: RecurringPayment) -> Refused:

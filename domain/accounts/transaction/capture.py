@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import cast
 
 from msgspec import field
+from msgspec.structs import replace
 
 from domain.accounts.account.events import HoldCaptured, HoldPartlyCaptured
 from domain.accounts.account.holds import refuse_belonging
 from domain.accounts.account.state import Account, evolve
-from domain.accounts.posting import entries_between, post, posting_decision, posting_streams, with_facts_on
+from domain.accounts.posting import (
+    Transaction,
+    entries_between,
+    post,
+    posting_decision,
+    posting_streams,
+    with_facts_on,
+)
 from domain.accounts.transaction.described import transaction_of
 from domain.codes import Metadata
 from domain.kernel import Accepted, Context, Decide, Decision, Personal, Refused, States, Unknown, Value, found
@@ -71,8 +80,7 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
                 "currency": currency,
             },
         )
-    # The hold ends or shrinks first, so that the amount is available to the debit. Both are one unit, so nothing comes
-    # in between. An amount that no entry can have keeps no rest here: the posting refuses it.
+    # An amount that no entry can have keeps no rest here: the posting refuses it.
     rest = held - command.amount if command.keep_rest and command.amount > 0 else 0
     event, freeing = (HoldPartlyCaptured, command.amount) if rest else (HoldCaptured, held)
     captured = event(
@@ -83,14 +91,28 @@ def capture_hold(command: CaptureHold, states: States, context: Context) -> Deci
         currency=currency,
         transaction=command.transaction,
     )
-    freed = evolve(account, captured).as_promised
     entries = entries_between(command.account, command.target, command.amount, currency)
     transaction = transaction_of(command, "capture", entries, command.account, states)
-    decision = post(transaction, {**states, command.account: freed}, context)
+    decision = post_captured(captured, transaction, states, context)
+    if not isinstance(decision, Accepted):
+        return decision
+    return replace(decision, result={**decision.result, "hold": command.hold, "remaining": show(rest, currency)})
+
+
+def post_captured(
+    captured: HoldCaptured | HoldPartlyCaptured, transaction: Transaction, states: States, context: Context
+) -> Decision:
+    """Return the events that end or shrink a hold and book the transaction that takes its amount.
+
+    The hold ends or shrinks first, so that the amount is available to the debit. Both are one unit, so nothing comes in
+    between.
+    """
+    account = cast(Account, states[captured.originator_id])
+    freed = evolve(account, captured).as_promised
+    decision = post(transaction, {**states, captured.originator_id: freed}, context)
     if not isinstance(decision, Accepted):
         return with_facts_on(decision, states)
-    result = {**decision.result, "hold": command.hold, "remaining": show(rest, currency)}
-    return Accepted((captured, *decision.events), result, decision.commuting)
+    return replace(decision, events=(captured, *decision.events))
 
 
 DECISIONS: dict[type, Decide] = {CaptureHold: capture_hold}

@@ -16,9 +16,10 @@ from domain.accounts.account.events import (
     LimitReturned,
     LimitUsed,
 )
-from domain.accounts.account.holds import of_transaction
+from domain.accounts.account.holds import of_transaction, of_transfer_order
 from domain.accounts.details import RULES as DETAILS_RULES
 from domain.accounts.details import TransactionCounted, TransactionDetailed, refuse_details
+from domain.accounts.kinds import CAPTURED, ORDERED
 from domain.accounts.numbers import InternalRole, PairRole
 from domain.accounts.periods.state import PERIODS, YearClosed, YearEndReversed, periods
 from domain.accounts.posting import RULES as POSTING_RULES
@@ -227,7 +228,8 @@ def _capture_is_paid(
     if event.hold == id:
         return None
     taken = posted.entries[0] if posted.entries else None
-    if posted.kind != "capture" or taken is None or (taken.account, taken.side) != (account, "debit"):
+    kinds = ORDERED if of_transfer_order(event.hold) else CAPTURED
+    if posted.kind not in kinds or taken is None or (taken.account, taken.side) != (account, "debit"):
         return f"hold {event.hold} is captured by {id}, which does not take it from {account}"
     if isinstance(event, HoldPartlyCaptured) and (taken.currency, taken.amount) != (event.currency, event.amount):
         return (

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from domain.accounts.account.owners import for_customer, is_customer, refuse_debit, refuse_payee
 from domain.accounts.account.state import Account
 from domain.accounts.details import details_of
-from domain.accounts.fee_schedule import CHARGE_RULES, Charge, charge_of, fee_schedule_stream
+from domain.accounts.fee_schedule import CHARGE_RULES, Charge, charge_of, fee_schedule_stream, refuse_charge
 from domain.accounts.numbers import InternalRole
 from domain.accounts.posting import (
     Entry,
@@ -31,7 +31,6 @@ from domain.kernel import (
     Decide,
     Decision,
     Figure,
-    NeedsStreams,
     Personal,
     Refused,
     Role,
@@ -190,13 +189,9 @@ def _charge_by_schedule(command: ChargeFee, schedule: str, states: States, conte
         return charge
     if account.profile.internal:
         return Refused("account_internal", {"account": command.account, "type": account.profile.type})
-    if charge.account == command.account:
-        return Refused("same_account", {"account": command.account})
-    if charge.account not in states:
-        return NeedsStreams((charge.account,))
-    role = charge.schedule.role
-    if role is not None and found(states, charge.account, Account) is None:
-        return Refused("internal_account_missing", {"role": role, "currency": currency})
+    no = refuse_charge(charge, command.account, currency, states)
+    if no is not None:
+        return no
     entries = entries_between(command.account, charge.account, charge.amount, currency)
     decision = post_or_wait(transaction_of(command, "fee", entries, command.account, states), states, context)
     if not isinstance(decision, Accepted):

@@ -48,7 +48,7 @@ TABLE = read_table(
     json_value("entries", "[{account, side, amount, currency}] in their order, minor units."),
     code(
         "parent",
-        "The transaction that it belongs to, such as the reversed one, or the recurring payment.",
+        "The transaction, recurring payment or transfer order that it belongs to, such as the reversed one.",
         optional=True,
     ),
     code("relation", "What it is to its parent.", optional=True),

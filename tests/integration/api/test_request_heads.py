@@ -223,6 +223,7 @@ READS = [
     "/v1/people", "/v1/people/{person}", "/v1/me", "/v1/policies/sign-in",
     "/v1/policies/calendar", "/v1/policies/calendar/versions",
     "/v1/recurring-payments", "/v1/recurring-payments/{payment}", "/v1/recurring-payments/{payment}/runs",
+    "/v1/transfer-orders", "/v1/transfer-orders/{transfer_order}", "/v1/transfer-orders/{transfer_order}/tries",
     "/v1/settlement-agreements", "/v1/settlement-agreements/{account}",
     "/v1/settlements", "/v1/settlements/{settlement}",
     "/v1/interest", "/v1/interest/{account}", "/v1/interest/{account}/credits",

@@ -526,6 +526,12 @@ RULES = {
         sentence="Hold payroll_9 belongs to a payroll run, which pays from it; stop the run to end it.",
         kept=(holding("hold_payroll_9", account="acct_b"),),
     ),
+    "hold_of_transfer_order": RuleSample(
+        given=(B,),
+        broken=holding("tord_9", account="acct_b"),
+        sentence="Hold tord_9 belongs to a transfer order, which pays from it; cancel that to end it.",
+        kept=(holding("hold_tord_9", account="acct_b"),),
+    ),
 }
 
 # A life
@@ -553,7 +559,7 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         return ReopenAccount(id, "a reason")
     if account.profile.closing_to is not None and chance.random() < 0.3:
         ended = CloseFreeAccount(id, ledger.new_id(TRANSACTION))
-        return ended if not account.holds else CancelClosing(id, "a\treason")
+        return ended if not account.holds and chance.random() < 0.5 else CancelClosing(id, "a\treason")
     if chance.random() < 0.05:
         return _about_details(chance, account)
     choice = chance.random()

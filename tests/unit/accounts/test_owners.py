@@ -45,6 +45,7 @@ from domain.accounts.recurring import (
     ResumeRecurringPayment,
 )
 from domain.accounts.transaction import CancelPending, PendTransfer, PostPending, Transfer
+from domain.accounts.transfer_order import CancelTransferOrder, SubmitTransferOrder
 from domain.batch import SubmitBatch
 from domain.kernel import Accepted, Event, Forbidden, Grant, Principal, Refused, Role, Unknown
 from domain.money import MAX_AMOUNT
@@ -325,6 +326,8 @@ def test_what_a_customer_may_send_at_all() -> None:
         PauseRecurringPayment,
         ResumeRecurringPayment,
         CancelRecurringPayment,
+        SubmitTransferOrder,
+        CancelTransferOrder,
     }
 
 

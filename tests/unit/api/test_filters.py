@@ -20,6 +20,7 @@ from domain.accounts.recurring.state import Status as RecurringStatus
 from domain.accounts.risk.rules import Action
 from domain.accounts.settlement.settlement import Status as SettlementStatus
 from domain.accounts.transaction.state import TransactionStatus
+from domain.accounts.transfer_order.state import Status as TransferOrderStatus
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
 from domain.people.approval import Outcome
@@ -42,6 +43,7 @@ CATEGORIES = {
     "policy:posting",
     "policy:calendar",
     "recur",
+    "tord",
     "chart",
     "node",
     "periods",
@@ -93,6 +95,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/posts", "status"): set(get_args(PostStatus)),
     ("/v1/risk-assessments", "action"): set(get_args(Action)),
     ("/v1/recurring-payments", "status"): set(get_args(RecurringStatus)),
+    ("/v1/transfer-orders", "status"): set(get_args(TransferOrderStatus)),
     ("/v1/settlements", "status"): set(get_args(SettlementStatus)),
     ("/v1/transactions", "status"): set(get_args(TransactionStatus)),
     ("/v1/processes", "manager"): {manager.name for manager in MANAGERS},

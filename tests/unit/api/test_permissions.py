@@ -36,6 +36,9 @@ OF_CUSTOMERS = (
     "/v1/recurring-payments",
     "/v1/recurring-payments/{payment}",
     "/v1/recurring-payments/{payment}/runs",
+    "/v1/transfer-orders",
+    "/v1/transfer-orders/{transfer_order}",
+    "/v1/transfer-orders/{transfer_order}/tries",
     "/v1/interest",
     "/v1/interest/{account}",
     "/v1/interest/{account}/credits",
@@ -67,6 +70,8 @@ BY_CUSTOMERS = (
     "/v1/recurring-payments/{payment}/cancel",
     "/v1/recurring-payments/{payment}/pause",
     "/v1/recurring-payments/{payment}/resume",
+    "/v1/transfer-orders",
+    "/v1/transfer-orders/{transfer_order}/cancel",
 )
 """What a customer may send about what is theirs."""
 OF_OPERATORS = (
