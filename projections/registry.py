@@ -28,6 +28,7 @@ from projections.accounts.settlements import SETTLEMENTS
 from projections.accounts.templates import TEMPLATES
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
+from projections.commands.long_batches import LONG_BATCHES
 from projections.commands.refusals import REFUSALS
 from projections.engine.projection import Projection
 from projections.orders.orders import ORDERS
@@ -46,6 +47,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     ORDERS,
     POSTS,
     REFUSALS,
+    LONG_BATCHES,
     POSTING_POLICY,
     CHART,
     PERIODS,
