@@ -78,32 +78,32 @@ class PartTaken(LongBatchChanged):
 def open_long_batch(caller: Caller, body: LongBatchBody) -> Intent:
     """Announce a batch that is sent in parts and carried out in the background. Who lost its id repeats the request.
 
-    Send its parts to `/v1/long-batches/{batch}/parts/1`, `/2` and so on. It starts when all of its items have come, and
-    is ended if it has not finished within seven days.
+    Send its parts to `/v1/long-batches/{long_batch}/parts/1`, `/2` and so on. It starts when all of its items have
+    come, and is ended if it has not finished within seven days.
     """
     batch = caller.services.new_id(LONG_BATCH)
     return Intent(OpenLongBatch(batch, body.items, _lent(caller)), created="batch")
 
 
-@command(router, "/{batch}/stop", makes=StopLongBatch, answer=LongBatchChanged, status=200)
-def stop_long_batch(caller: Caller, batch: PathId, body: Reason) -> Intent:
+@command(router, "/{long_batch}/stop", makes=StopLongBatch, answer=LongBatchChanged, status=200)
+def stop_long_batch(caller: Caller, long_batch: PathId, body: Reason) -> Intent:
     """Stop a long batch, as its sender or an operator. What was carried out stays so.
 
     A part that was begun is completed. To go on, send all items, or those that are left, with the same keys in another
     batch.
     """
-    return Intent(StopLongBatch(batch, body.reason), batch)
+    return Intent(StopLongBatch(long_batch, body.reason), long_batch)
 
 
 @action(
     router,
-    "/{batch}/parts/{part}",
+    "/{long_batch}/parts/{part}",
     may=EVERYONE | OF_PERSONS,
     reads_body=True,
     responses=answers_of_command(PartTaken),
     openapi_extra=DESCRIBED,
 )
-async def post_part(request: Request, batch: PathId, part: PartNumber) -> Response:
+async def post_part(request: Request, long_batch: PathId, part: PartNumber) -> Response:
     """Send a part of a long batch, as a JSON array or one item on each line (application/x-ndjson).
 
     A part has at most 1,000 items. All parts but the last have as many as the first. Its number is its key: the same
@@ -113,7 +113,7 @@ async def post_part(request: Request, batch: PathId, part: PartNumber) -> Respon
     limit: ConcurrencyLimit = request.app.state.batches
     with limit.one(request.scope["state"]["principal"].id):
         items = await read_items(request, kind, MOST_KEYS, served.limits.part_bytes)
-        return await _Received(request, batch, part).take(list(map(bytes, items)))
+        return await _Received(request, long_batch, part).take(list(map(bytes, items)))
 
 
 class _Received:
@@ -158,7 +158,14 @@ class _Received:
         return f"{PATH}/{self._batch}/parts/{self._part}"
 
     def _submission(self, named: Identified, size: int) -> Submission:
-        command = ReceivePart(self._batch, self._part, named.keys, named.digests, named.digest.hex(), size)
+        command = ReceivePart(
+            batch=self._batch,
+            part=self._part,
+            keys=named.keys,
+            digests=named.digests,
+            digest=named.digest.hex(),
+            bytes=size,
+        )
         key = f"{self._batch}:{self._part}"
         return submission_of(
             self._caller,

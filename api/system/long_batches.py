@@ -126,14 +126,14 @@ def list_long_batches(
     return page(listed, long_batch_view)
 
 
-@query(router, "/{batch}", may=READERS, response=LongBatch, personal=True, projections=("long_batches",))
-def get_long_batch(request: Request, batch: PathId) -> Response:
+@query(router, "/{long_batch}", may=READERS, response=LongBatch, personal=True, projections=("long_batches",))
+def get_long_batch(request: Request, long_batch: PathId) -> Response:
     """Get a long batch. The outcomes include the items of the part that is carried out now, or was when it was stopped.
 
     It is for the one who sent it. Auditors and operators may read all.
     """
     with reading(request) as connection:
-        row = queries.long_batch(connection, batch, sender=_sender(request))
+        row = queries.long_batch(connection, long_batch, sender=_sender(request))
         under_way = {} if row is None else _under_way(services(request), connection, row)
 
     def view(row: LongBatchRow) -> LongBatch:
@@ -144,22 +144,27 @@ def get_long_batch(request: Request, batch: PathId) -> Response:
         outcomes["waiting"] -= sum(under_way.values())
         return shown
 
-    return one("long batch", batch, row, view)
+    return one("long batch", long_batch, row, view)
 
 
 @query(
-    router, "/{batch}/items", may=READERS, response=page_of(LongBatchItem), personal=True, projections=("long_batches",)
+    router,
+    "/{long_batch}/items",
+    may=READERS,
+    response=page_of(LongBatchItem),
+    personal=True,
+    projections=("long_batches",),
 )
 def list_long_batch_items(
-    request: Request, batch: PathId, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
+    request: Request, long_batch: PathId, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
 ) -> Response:
     """Get what became of each item that came, in order: the answer that is recorded under its key."""
     after: int = read_cursor(cursor, int) or 0
     served = services(request)
     with reading(request) as connection:
-        row = queries.long_batch(connection, batch, sender=_sender(request))
+        row = queries.long_batch(connection, long_batch, sender=_sender(request))
         if row is None:
-            raise Problem("unknown", f"There is no long batch {batch}.", kind="long batch", id=batch)
+            raise Problem("unknown", f"There is no long batch {long_batch}.", kind="long batch", id=long_batch)
         named, codes = _named(served, connection, row, after, limit)
         keys = [(row.sender, key) for _, key, _ in named if key is not None]
         answers = find_answers(connection, served.log_number, keys) if keys else {}

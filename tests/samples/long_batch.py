@@ -40,7 +40,9 @@ def one(world: World) -> str:
 
 ROUTES = {
     "/v1/long-batches": lambda world: Request({}, {"items": 3}),
-    "/v1/long-batches/{batch}/stop": lambda world: Request({"batch": one(world)}, {"reason": "Not needed any more"}),
+    "/v1/long-batches/{long_batch}/stop": lambda world: Request(
+        {"long_batch": one(world)}, {"reason": "Not needed any more"}
+    ),
 }
 
 # Rules

@@ -206,7 +206,9 @@ def test_what_a_sender_and_all_may_have_waiting_is_bounded(postgres18: Server) -
             assert (fourth.status_code, fourth.json()["figures"]) == (429, {"most": 3 * size})
             operators = opened(service, 4, role="operator")
             for number in range(3):
-                assert send_part(service, operators, number + 1, [item(10 + number)], role="operator").status_code == 201
+                assert (
+                    send_part(service, operators, number + 1, [item(10 + number)], role="operator").status_code == 201
+                )
             with psycopg.connect(database.url, autocommit=True) as connection:
                 connection.execute("UPDATE batches.parts SET sender = 'somebody' WHERE part = 3")
             full = send_part(service, operators, 4, [item(13)], role="operator")

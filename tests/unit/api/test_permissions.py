@@ -28,6 +28,9 @@ OF_CUSTOMERS = (
     "/v1/holds/{hold}",
     "/v1/batches/{batch}",
     "/v1/batches/{batch}/items",
+    "/v1/long-batches",
+    "/v1/long-batches/{long_batch}",
+    "/v1/long-batches/{long_batch}/items",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
     "/v1/transactions/{transaction}/history",
@@ -56,6 +59,9 @@ BY_CUSTOMERS = (
     "/v1/accounts/{account}/cancel-closing",
     "/v1/accounts/{account}/details",
     "/v1/batches",
+    "/v1/long-batches",
+    "/v1/long-batches/{long_batch}/parts/{part}",
+    "/v1/long-batches/{long_batch}/stop",
     "/v1/transactions/{transaction}/cancel",
     "/v1/transactions/{transaction}/post",
     "/v1/transfers",
@@ -166,7 +172,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return role == "audit"
     if path.startswith(("/v1/refusals", "/v1/reports")):
         return role in ("report", "audit")
-    if path.startswith(("/v1/commands", "/v1/batches/")):
+    if path.startswith(("/v1/commands", "/v1/batches/", "/v1/long-batches")):
         return role in ("command", "audit")
     return True
 
