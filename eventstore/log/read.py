@@ -87,7 +87,7 @@ SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata
 """
 
 _LAST = """
-SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata FROM log.events
+SELECT version, type FROM log.events
  WHERE log = %s AND stream = %s ORDER BY version DESC LIMIT 1
 """
 
@@ -196,10 +196,10 @@ def read_stream(
     return [Recorded._make(row) for row in cursor]
 
 
-def read_last(connection: Connection[Any], log_number: int, stream: str) -> Recorded | None:
-    """The last event of a stream; None for a stream that does not exist."""
-    row = connection.execute(_LAST, (log_number, stream), binary=True).fetchone()
-    return None if row is None else Recorded._make(row)
+def read_last(connection: Connection[Any], log_number: int, stream: str) -> tuple[int, str] | None:
+    """Version and type of the last event of a stream; None for a stream that does not exist."""
+    row: tuple[int, str] | None = connection.execute(_LAST, (log_number, stream), binary=True).fetchone()
+    return row
 
 
 def read_moved(connection: Connection[Any], log_number: int, after: int, upto: int) -> list[tuple[str, int]]:

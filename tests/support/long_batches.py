@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -12,6 +12,7 @@ import orjson
 
 from api.services import CommandServices
 from eventstore.executor.asynchronous import AsyncExecutor
+from eventstore.executor.executor import Executor
 from eventstore.postgres.connect import connect
 from tests.support.ledger import codec_of
 from tests.support.service import TOKENS, Service
@@ -25,7 +26,12 @@ _keys = count(1)
 
 
 @contextmanager
-def long_batch_worker(service: Service, on_step: OnStep = lambda step: None) -> Iterator[Worker]:
+def long_batch_worker(
+    service: Service,
+    on_step: OnStep = lambda step: None,
+    *,
+    commands: Callable[[Executor], AsyncExecutor] = AsyncExecutor,
+) -> Iterator[Worker]:
     """A worker with connections of its own, and the executor, clock and tokens of the service."""
     database, services = service.database, service.services
     with (
@@ -39,7 +45,7 @@ def long_batch_worker(service: Service, on_step: OnStep = lambda step: None) -> 
             log=side.log,
             log_number=side.log_number,
             executor=side.executor,
-            commands=AsyncExecutor(side.executor),
+            commands=commands(side.executor),
             numbers=services.numbers,
             new_id=new_id,
             clock=services.clock,

@@ -17,6 +17,7 @@ from api.gateway.routes import RouteTable
 from api.gateway.tokens_file import PrincipalsFile
 from api.services import CommandServices
 from domain import registry
+from domain.registry import RULES
 from eventstore.batches.spool import Spool
 from eventstore.executor.asynchronous import AsyncExecutor
 from eventstore.executor.stream_states import Fold, StreamState
@@ -32,6 +33,8 @@ from workers.batches.senders import Principals, Senders
 from workers.batches.worker import OnStep, Worker
 from workers.clock_and_ids import new_id, now
 from workers.composition import WriteSide, write_side
+from workers.metrics.serving import metrics_served
+from workers.metrics.sources import of_executor
 from workers.processes.worker import sender
 from workers.settings import Settings, variable
 from workers.waking import IDLE_SECONDS
@@ -40,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 NUMBERS_SECONDS: Final = 5.0
 STATEMENT_SECONDS: Final = 30.0
+SOON_SECONDS: Final = 0.1
+"""Between two looks while the parts of a batch are coming."""
 
 
 def run_batches(
@@ -60,7 +65,8 @@ def run_batches(
                 outage.ended()
                 while not stop.is_set():
                     if not worker.sweep(stop):
-                        list(reads.notifies(timeout=IDLE_SECONDS, stop_after=1))
+                        seconds = SOON_SECONDS if worker.soon else IDLE_SECONDS
+                        list(reads.notifies(timeout=seconds, stop_after=1))
         except TRANSIENT as error:
             try:
                 outage.failed(error)
@@ -87,6 +93,7 @@ def worker_of(
             statement_seconds=STATEMENT_SECONDS,
         ) as numbers,
         write_side(settings, "daybook-batches") as side,
+        metrics_served(settings, [of_executor(side.executor, RULES)]),
         asyncio.Runner() as runner,
     ):
         if outdated := outdated_among(reads, [LONG_BATCHES]):

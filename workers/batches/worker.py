@@ -35,6 +35,7 @@ from api.gateway.routes import RouteTable
 from api.services import CommandServices
 from domain.kernel import Context
 from domain.long_batch import (
+    AGGREGATE,
     Cause,
     EndLongBatch,
     LongBatchEnded,
@@ -51,7 +52,7 @@ from eventstore.batches.spool import Spool, SpooledPart
 from eventstore.executor.reply_sinks import ExecutorError, StoppedError
 from eventstore.log.answers import ACCEPTED, Answer, Outcome
 from eventstore.log.codec import Codec
-from eventstore.log.read import Recorded, read_last, read_stream
+from eventstore.log.read import read_last, read_stream
 from eventstore.postgres.ownership import Ownership, Purpose
 from projections.commands.long_batches import open_long_batches
 from projections.engine.follow import end_when_silent
@@ -76,6 +77,10 @@ ACTOR: Final = "long_batches"
 CARRYING_OUT: Final = Purpose("carry out", "long batch", API_ROLE)
 _AGAIN: Final = frozenset({"unavailable", "busy", "too_many", "newer_event"})
 """Codes of problems that another try may end. Whatever else becomes of an item is final."""
+_KINDS: Final = {entry.name: entry.event for entry in AGGREGATE.events}
+"""The classes of the events, by their names."""
+_ENDS: Final = (LongBatchFinished, LongBatchStopped, LongBatchEnded)
+_RUNS: Final = (LongBatchStarted, LongBatchPartDone)
 _RECORDED: Final = frozenset({ACCEPTED, Outcome.REFUSED, Outcome.EXPECTATION_FAILED, Outcome.KEY_REUSED})
 
 OnStep = Callable[[str], None]
@@ -130,13 +135,16 @@ class Worker:
         self._on_step = on_step
         self._turn_seconds = turn_seconds
         self._resting: dict[str, float] = {}
+        self._seen: dict[str, int] = {}  # versions of batches whose parts are coming
+        self.soon = False
+        """Whether the last sweep saw that parts are coming: the next one should be soon."""
 
     # Which batches have a turn
 
     def sweep(self, stop: Event | None = None) -> bool:
         """Give each batch that waits a turn, one after the other. Returns whether anything was done."""
         stop = stop or Event()
-        worked = False
+        worked = self.soon = False
         for batch in self._waiting():
             if stop.is_set():
                 break
@@ -170,33 +178,46 @@ class Worker:
 
     def _step(self, batch: str) -> bool:
         """Do the next thing about a batch. Returns whether more may be done at once."""
-        recorded = read_last(self._connection, self._served.log_number, batch)
-        last = None if recorded is None else self._decoded(recorded)
-        if recorded is None or isinstance(last, LongBatchFinished | LongBatchStopped | LongBatchEnded):
+        last = read_last(self._connection, self._served.log_number, batch)
+        if last is None or _KINDS[last[1]] in _ENDS:
             return self._spool.remove_batch(batch) > 0
-        [first] = read_stream(self._connection, self._served.log_number, batch, limit=1)
-        opened = self._decoded(first)
+        version, kind = last[0], _KINDS[last[1]]
+        opened, metadata = self._read(batch, 1)
         assert isinstance(opened, LongBatchOpened)
         if opened.expires_at <= self._served.clock():
-            return self._end(batch, recorded.version, "expired")
-        if not isinstance(last, LongBatchStarted | LongBatchPartDone):
-            return False  # parts are still to come
-        sender = self._senders.find(opened, first.metadata)
+            return self._end(batch, version, "expired")
+        if kind not in _RUNS:
+            self._receives(batch, version)
+            return False
+        sender = self._senders.find(opened, metadata)
         if sender is None:
-            return self._end(batch, recorded.version, "sender")
-        return self._carry_out(recorded, opened, sender, last.part + 1 if isinstance(last, LongBatchPartDone) else 1)
+            return self._end(batch, version, "sender")
+        return self._carry_out(
+            version, opened, sender, 1 if kind is LongBatchStarted else self._done(batch, version) + 1
+        )
 
-    def _carry_out(self, last: Recorded, opened: LongBatchOpened, sender: Known, number: int) -> bool:
-        """Carry a part out, and record what became of it."""
+    def _receives(self, batch: str, version: int) -> None:
+        """Look again soon at a batch whose parts are coming. Not each append is notified."""
+        self.soon = self.soon or self._seen.get(batch) != version
+        if len(self._seen) >= MOST_RESTING:
+            self._seen.clear()
+        self._seen[batch] = version
+
+    def _done(self, batch: str, version: int) -> int:
+        """The part that the event of this version says is done."""
+        event, _ = self._read(batch, version)
+        assert isinstance(event, LongBatchPartDone)
+        return event.part
+
+    def _carry_out(self, version: int, opened: LongBatchOpened, sender: Known, number: int) -> bool:
+        """Carry a part out, and record what became of it. `version` is that of the last event."""
         batch = opened.originator_id
-        # The event of part 1 has version 2.
-        [recorded] = read_stream(self._connection, self._served.log_number, batch, after=number, limit=1)
-        event = self._decoded(recorded)
+        event, _ = self._read(batch, number + 1)  # the event of part 1 has version 2
         assert isinstance(event, LongBatchPartReceived)
         part = _Part(opened, event, sender)
         items = self._spool.read(part.place)
         if items is None:
-            return self._end(batch, last.version, "lost")
+            return self._end(batch, version, "lost")
         self._on_step("execute")
         answered = self._runner.run(self._executed(part, items))
         codes = [_code_of(one) for one in answered]
@@ -248,12 +269,13 @@ class Worker:
             raise answer
         return isinstance(answer, Answer) and answer.outcome is ACCEPTED
 
-    def _decoded(self, recorded: Recorded) -> Any:
-        """An event. Raises the `CodecError` of one that cannot be decoded."""
-        [event] = self._codec.decode_many([(recorded.type, recorded.payload, recorded.stream, recorded.version)])
+    def _read(self, batch: str, version: int) -> tuple[Any, bytes]:
+        """An event of a batch, and its metadata. Raises the `CodecError` of one that cannot be decoded."""
+        [one] = read_stream(self._connection, self._served.log_number, batch, after=version - 1, limit=1)
+        [event] = self._codec.decode_many([(one.type, one.payload, one.stream, one.version)])
         if isinstance(event, Exception):
             raise event
-        return event
+        return event, one.metadata
 
     def _rest(self, batch: str, seconds: float) -> None:
         if len(self._resting) >= MOST_RESTING:

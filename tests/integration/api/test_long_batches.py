@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +13,10 @@ import pytest
 from api.services import Limits
 from domain.batch import MOST_KEYS
 from domain.long_batch import LIFE, MOST_ITEMS
+from eventstore.executor.asynchronous import AsyncExecutor
+from eventstore.executor.decided_commands import Submission
+from eventstore.executor.reply_sinks import ExecutorError, QueueFullError
+from eventstore.log.answers import Answer
 from tests.support.ledger import NOW, assert_sound
 from tests.support.long_batches import (
     deposit,
@@ -27,6 +33,7 @@ from tests.support.long_batches import (
 from tests.support.postgres import Server
 from tests.support.processes import Clock
 from tests.support.service import TOKENS, Service, service_on
+from tests.support.waiting import wait_until
 
 
 def spooled(service: Service, batch: str | None = None) -> list[int]:
@@ -71,14 +78,15 @@ def test_a_long_batch_is_carried_out_in_parts_and_its_items_are_answered(service
     assert after["outcomes"] == {
         "accepted": 2, "refused": 1, "expectation_failed": 1, "key_reused": 0, "unrecorded": 3, "waiting": 0,
     }  # fmt: skip
-    for limit in (1, 2, 3, 5, 200):
-        read = items_of(service, batch, limit)
-        assert [item["item"] for item in read] == [1, 2, 3, 4, 5, 6, 7]
-        assert [item["code"] for item in read] == [None, None, None, "malformed", "unknown", "malformed", None]
-        assert [item["outcome"] for item in read] == [
-            "accepted", "refused", "expectation_failed", *["not_recorded"] * 3, "accepted",
-        ]  # fmt: skip
-        assert [item["key"] for item in read] == [*(item["key"] for item in items[:5]), None, items[6]["key"]]  # type: ignore[index]
+    read = items_of(service, batch)
+    for limit in (1, 2, 3, 5, 7):
+        assert items_of(service, batch, limit) == read
+    assert [item["item"] for item in read] == [1, 2, 3, 4, 5, 6, 7]
+    assert [item["code"] for item in read] == [None, None, None, "malformed", "unknown", "malformed", None]
+    assert [item["outcome"] for item in read] == [
+        "accepted", "refused", "expectation_failed", *["not_recorded"] * 3, "accepted",
+    ]  # fmt: skip
+    assert [item["key"] for item in read] == [*(item["key"] for item in items[:5]), None, items[6]["key"]]  # type: ignore[index]
     assert read[1]["body"]["code"] == "below_minimum"
     assert balance(service, account) == "5.02"
     assert spooled(service, batch) == []
@@ -216,6 +224,66 @@ def test_what_a_sender_and_all_may_have_waiting_is_bounded(postgres18: Server) -
             carry_out(service)
             assert send_part(service, batches[1], 2, [item(5)]).status_code == 201
             assert send_part(service, batches[2], 1, [item(3)]).status_code == 201
+
+
+# Workers
+
+
+def test_two_workers_at_one_part_have_one_effect(service: Service) -> None:
+    """The lock of a batch only saves work. A worker that lost it is overtaken by another one, and goes on."""
+    account = service.account()
+    overtaken: list[str] = []
+
+    def let_others_overtake(step: str) -> None:
+        if not overtaken:
+            overtaken.append(step)
+            with psycopg.connect(service.database.url, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'batches-lock'"
+                )
+            carry_out(service)
+
+    for step in ("execute", "record", "remove"):
+        overtaken.clear()
+        batch = sent(service, [deposit(account) for _ in range(4)], 2)
+        with (
+            long_batch_worker(
+                service, lambda now, step=step: let_others_overtake(now) if now == step else None
+            ) as worker,
+            pytest.raises(psycopg.OperationalError),
+        ):
+            worker.sweep()
+        assert overtaken == [step]
+        carry_out(service)
+        assert outcomes(service, batch) == {"accepted": 4}
+    assert balance(service, account) == "0.12"
+    wait_for_head(service)
+    assert_sound(service.database)
+
+
+class Busy(AsyncExecutor):
+    """An executor whose queue is full once."""
+
+    full = True
+
+    def execute_all(self, submissions: Sequence[Submission]) -> asyncio.Future[list[Answer | ExecutorError]]:
+        """Refuse the first, and execute all others."""
+        if self.full:
+            self.full = False
+            raise QueueFullError
+        return super().execute_all(submissions)
+
+
+def test_items_that_have_no_answer_yet_are_carried_out_again(service: Service) -> None:
+    """Nothing is recorded of the part until each of its items has an answer."""
+    account = service.account()
+    batch = sent(service, [deposit(account) for _ in range(2)], 2)
+    with long_batch_worker(service, commands=Busy) as worker:
+        assert not worker.sweep()
+        assert (shown(service, batch)["parts_done"], spooled(service, batch)) == (0, [1])
+        wait_until(worker.sweep, "another try")
+    assert outcomes(service, batch) == {"accepted": 2}
+    assert balance(service, account) == "0.02"
 
 
 # Stopping
