@@ -286,7 +286,7 @@ def open_batch(command: OpenLongBatch, states: States, context: Context) -> Deci
 def receive(command: ReceivePart, states: States, context: Context) -> Decision:
     batch = found(states, command.batch, LongBatch)
     if batch is None or batch.sender != context.principal.id:
-        return Unknown("long batch", command.batch)
+        return Unknown("long_batch", command.batch)
     event = LongBatchPartReceived(
         originator_id=batch.id,
         originator_version=batch.version + 1,
@@ -313,7 +313,7 @@ def stop(command: StopLongBatch, states: States, context: Context) -> Decision:
     batch = found(states, command.batch, LongBatch)
     own = batch is not None and batch.sender == context.principal.id
     if batch is None or not (own or may(context.principal, OPERATORS, context.decided_at)):
-        return Unknown("long batch", command.batch)
+        return Unknown("long_batch", command.batch)
     refusal = _refuse_ended(batch, "be stopped")
     if refusal is not None:
         return refusal
@@ -324,7 +324,7 @@ def stop(command: StopLongBatch, states: States, context: Context) -> Decision:
 def record(command: RecordPart, states: States, context: Context) -> Decision:
     batch = found(states, command.batch, LongBatch)
     if batch is None:
-        return Unknown("long batch", command.batch)
+        return Unknown("long_batch", command.batch)
     event = LongBatchPartDone(
         originator_id=batch.id,
         originator_version=batch.version + 1,
@@ -351,7 +351,7 @@ def record(command: RecordPart, states: States, context: Context) -> Decision:
 def end(command: EndLongBatch, states: States, context: Context) -> Decision:
     batch = found(states, command.batch, LongBatch)
     if batch is None:
-        return Unknown("long batch", command.batch)
+        return Unknown("long_batch", command.batch)
     event = LongBatchEnded(batch.id, batch.version + 1, command.cause)
     refusal = _refuse_end(batch, event, context.decided_at)
     if refusal is not None:

@@ -144,7 +144,7 @@ def get_long_batch(request: Request, long_batch: PathId) -> Response:
         outcomes["waiting"] -= sum(under_way.values())
         return shown
 
-    return one("long batch", long_batch, row, view)
+    return one("long_batch", long_batch, row, view)
 
 
 @query(
@@ -164,7 +164,7 @@ def list_long_batch_items(
     with reading(request) as connection:
         row = queries.long_batch(connection, long_batch, sender=_sender(request))
         if row is None:
-            raise Problem("unknown", f"There is no long batch {long_batch}.", kind="long batch", id=long_batch)
+            raise Problem("unknown", f"There is no long_batch {long_batch}.", kind="long_batch", id=long_batch)
         named, codes = _named(served, connection, row, after, limit)
         keys = [(row.sender, key) for _, key, _ in named if key is not None]
         answers = find_answers(connection, served.log_number, keys) if keys else {}

@@ -9,6 +9,7 @@ import pytest
 
 from domain.people.person.roles import GrantRole, RevokeRole
 from domain.people.person.status import SuspendPerson
+from tests.samples.posts.post import DRAFT
 from tests.support.long_batches import (
     deposit,
     fresh,
@@ -95,20 +96,28 @@ def test_a_role_that_came_later_does_not_count(service: Service) -> None:
 
 def test_items_of_an_api_key_are_held_to_its_scope(service: Service) -> None:
     ada = signed_in(service, "operator", "audit")
-    mine, other = service.account(), service.account()
-    _, text = api_key(ada, "accounts", accounts=[mine])
-    post = {"key": fresh("post"), "path": "/v1/posts", "body": {"title": "A", "body": "B", "author": "author-1"}}
-    batch = sent(service, [deposit(mine), deposit(other), post], 3, token=text)
+    _, text = api_key(ada, "accounts", "system")
+    post = {"key": fresh("post"), "path": "/v1/posts", "body": DRAFT}
+    batch = sent(service, [deposit(service.account()), post], 2, token=text)
+    assert service.get(f"long-batches/{batch}", token=text).status_code == 200
+    own = sent(service, [{**post, "key": fresh("post")}], 1, token=ada.access)
     carry_out(service)
     read = items_of(service, batch, role="audit")
-    assert read[0]["outcome"] == "accepted"
-    assert read[1]["code"] == "forbidden"
-    assert read[2]["code"] in ("forbidden", "malformed")
+    assert [(item["outcome"], item["code"]) for item in read] == [("accepted", None), ("not_recorded", "forbidden")]
+    assert shown(service, own, role="audit")["outcomes"]["accepted"] == 1, "the person may"
+
+
+def test_a_key_without_the_area_of_long_batches_or_for_some_accounts_opens_none(service: Service) -> None:
+    ada = signed_in(service, "operator")
+    for areas, more in ((("accounts",), {}), (("accounts", "system"), {"accounts": [service.account()]})):
+        _, text = api_key(ada, *areas, **more)
+        answer = service.post("long-batches", {"items": 1}, token=text)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 def test_an_api_key_that_has_ended_ends_the_batch(service: Service) -> None:
     ada = signed_in(service, "operator")
-    id, text = api_key(ada, "accounts")
+    id, text = api_key(ada, "accounts", "system")
     batch, other = two_deposits(service, token=text), two_deposits(service, ada)
     carry_out(service, lambda: ada.own(f"api-keys/{id}/end"))
     found = shown(service, batch, role="audit")
@@ -118,7 +127,7 @@ def test_an_api_key_that_has_ended_ends_the_batch(service: Service) -> None:
 
 def test_a_key_for_reading_opens_no_long_batch(service: Service) -> None:
     ada = signed_in(service, "operator")
-    _, text = api_key(ada, "accounts", access="read")
+    _, text = api_key(ada, "accounts", "system", access="read")
     assert service.post("long-batches", {"items": 1}, token=text).status_code == 403
     batch = opened(service, 1, token=ada.access)
     assert send_part(service, batch, 1, ["a text"], token=text).status_code == 403

@@ -103,8 +103,8 @@ def test_the_first_part_is_so_large_that_the_parts_are_not_too_many() -> None:
 
 
 def test_a_part_is_for_the_one_who_opened_the_batch() -> None:
-    sent(OPEN, By(SOMEBODY, part(1, 2))).then(Unknown("long batch", "lbatch_1"))
-    sent(OPEN, By(OPERATOR, part(1, 2))).then(Unknown("long batch", "lbatch_1"))
+    sent(OPEN, By(SOMEBODY, part(1, 2))).then(Unknown("long_batch", "lbatch_1"))
+    sent(OPEN, By(OPERATOR, part(1, 2))).then(Unknown("long_batch", "lbatch_1"))
 
 
 def test_no_part_comes_after_the_last() -> None:
@@ -132,7 +132,7 @@ def test_its_sender_and_operators_stop_it_and_nobody_else() -> None:
     stop = StopLongBatch("lbatch_1", "No longer")
     for principal in (PRINCIPAL, OPERATOR):
         sent(OPEN, By(principal, stop)).then(LongBatchStopped("lbatch_1", 2, principal.id, "No longer"))
-    sent(OPEN, By(SOMEBODY, stop)).then(Unknown("long batch", "lbatch_1"))
+    sent(OPEN, By(SOMEBODY, stop)).then(Unknown("long_batch", "lbatch_1"))
     sent(By(SOMEBODY, OPEN), By(SOMEBODY, stop)).then(LongBatchStopped("lbatch_1", 2, "somebody", "No longer"))
 
 
