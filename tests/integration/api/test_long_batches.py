@@ -232,29 +232,22 @@ def test_what_a_sender_and_all_may_have_waiting_is_bounded(postgres18: Server) -
 def test_two_workers_at_one_part_have_one_effect(service: Service) -> None:
     """The lock of a batch only saves work. A worker that lost it is overtaken by another one, and goes on."""
     account = service.account()
-    overtaken: list[str] = []
-
-    def let_others_overtake(step: str) -> None:
-        if not overtaken:
-            overtaken.append(step)
-            with psycopg.connect(service.database.url, autocommit=True) as connection:
-                connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'batches-lock'"
-                )
-            carry_out(service)
-
-    for step in ("execute", "record", "remove"):
-        overtaken.clear()
+    for place in ("execute", "record", "remove"):
         batch = sent(service, [deposit(account) for _ in range(4)], 2)
-        with (
-            long_batch_worker(
-                service, lambda now, step=step: let_others_overtake(now) if now == step else None
-            ) as worker,
-            pytest.raises(psycopg.OperationalError),
-        ):
+        overtaken: list[str] = []
+
+        def overtake(step: str, place: str = place, overtaken: list[str] = overtaken) -> None:
+            if step == place and not overtaken:
+                overtaken.append(step)
+                with psycopg.connect(service.database.url, autocommit=True) as connection:
+                    connection.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'batches-lock'"
+                    )
+                carry_out(service)
+
+        with long_batch_worker(service, overtake) as worker, pytest.raises(psycopg.OperationalError):
             worker.sweep()
-        assert overtaken == [step]
-        carry_out(service)
+        assert overtaken == [place]
         assert outcomes(service, batch) == {"accepted": 4}
     assert balance(service, account) == "0.12"
     wait_for_head(service)
