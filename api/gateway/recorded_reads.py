@@ -20,7 +20,7 @@ KEY, ACTOR = "key", "actor"
 """The parameters that name a command: its key, and whose command it is."""
 NAMING: Final = frozenset(
     (
-        "about account actor author batch customer employee hold initiator number order owner parent payment "
+        "about account actor author batch customer employee hold initiator long_batch number order owner parent payment "
         "payroll person post principal quote settlement slug stream transaction"
     ).split()
 )

@@ -115,6 +115,7 @@ OWN_OR_SUPERVISED = ("/v1/people/{person}/activity", "/v1/people/{person}/reads"
 OF_WEBHOOKS = ("/change", "/pause", "/remove", "/replay", "/resume", "/rotate-secret")
 """What operators and administrators do with a webhook, whose other paths auditors read."""
 WEBHOOKS_READ = tuple(f"/v1/webhooks/{{webhook}}{more}" for more in ("", "/progress", "/deliveries"))
+LONG_BATCHES_READ = tuple(f"/v1/long-batches{more}" for more in ("", "/{long_batch}", "/{long_batch}/items"))
 ONLY_READ = ("/v1/me", "/v1/people/{person}", "/v1/people/{person}/sessions")
 PUBLIC = ("/v1/health/", "/docs")
 PATHS = sorted({declared.route.path for declared in TABLE.routes})
@@ -172,7 +173,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return role == "audit"
     if path.startswith(("/v1/refusals", "/v1/reports")):
         return role in ("report", "audit")
-    if path.startswith(("/v1/commands", "/v1/batches/", "/v1/long-batches")):
+    if path.startswith(("/v1/commands", "/v1/batches/")) or path in LONG_BATCHES_READ:
         return role in ("command", "audit")
     return True
 
