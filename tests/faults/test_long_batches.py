@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from time import perf_counter
 from typing import Any
 
 import httpx
@@ -58,7 +60,8 @@ def finish(world: World, batch: str) -> None:
     def finished() -> bool:
         with psycopg.connect(world.database.url) as connection:
             row = connection.execute(
-                "SELECT count(*) FROM log.events WHERE stream = %s AND type = 'long_batch.finished.v1'", (batch,)
+                "SELECT count(*) FROM log.events WHERE log = 1 AND stream = %s AND type = 'long_batch.finished.v1'",
+                (batch,),
             ).fetchone()
         return row == (1,)
 
@@ -165,3 +168,45 @@ def test_the_api_is_killed_while_it_takes_a_part(world: World, gate: str) -> Non
     check(world, batch, items)
     send(other, batch, items)
     check(world, batch, items)
+
+
+RUNS, TRANSFERS = 5, 20_000
+
+
+def transfers(accounts: Sequence[str], name: str) -> list[dict[str, Any]]:
+    """Items that move a cent each."""
+    number = len(accounts)
+    bodies = (
+        {"source": accounts[n % number], "target": accounts[(n * 7 + 3) % number], **CENT} for n in range(TRANSFERS)
+    )
+    return [
+        {"key": f"item-of-{name}-{n}", "path": "/v1/transfers", "body": body}
+        for n, body in enumerate(body for body in bodies if body["source"] != body["target"])
+    ]
+
+
+@pytest.mark.soak
+def test_a_long_batch_is_about_as_fast_as_batches_in_requests(world: World) -> None:
+    """It prints the medians: items a second from the first byte that is sent to the last effect."""
+    api = world.api()
+    accounts = open_accounts(api, 64, "500.00")
+    world.batch_worker()
+    in_requests, in_background = [], []
+    for run in range(-1, RUNS):  # the first is a warm-up
+        items = transfers(accounts, f"requests-{run}")
+        began = perf_counter()
+        for start in range(0, len(items), 10_000):
+            headers = {**SENDER, "Idempotency-Key": f"requests-{run}-{start}"}
+            sent = httpx.post(f"{api.url}/v1/batches", json=items[start : start + 10_000], headers=headers, timeout=120)
+            assert {answer["status"] for answer in sent.json()} == {201}
+        in_requests.append(len(items) / (perf_counter() - began))
+        items = transfers(accounts, f"long-{run}")
+        began = perf_counter()
+        batch = opened(api, len(items), f"long-{run}")
+        for part, start in enumerate(range(0, len(items), 1_000), 1):
+            assert send_part(api, batch, part, items[start : start + 1_000]).status_code == 201
+        finish(world, batch)
+        in_background.append(len(items) / (perf_counter() - began))
+    requests, background = median(in_requests[1:]), median(in_background[1:])
+    print(f"in requests {requests:,.0f} items/s {in_requests[1:]}, long batch {background:,.0f} {in_background[1:]}")
+    assert background > requests / 3
