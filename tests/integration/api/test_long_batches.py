@@ -10,13 +10,16 @@ from typing import Any
 import psycopg
 import pytest
 
+from api.gateway.principals import TokenHolder, digest
 from api.services import Limits
 from domain.batch import MOST_KEYS
+from domain.kernel import Principal
 from domain.long_batch import LIFE, MOST_ITEMS
 from eventstore.executor.asynchronous import AsyncExecutor
 from eventstore.executor.decided_commands import Submission
 from eventstore.executor.reply_sinks import ExecutorError, QueueFullError
 from eventstore.log.answers import Answer
+from tests.samples.accounts.chart import addition
 from tests.support.ledger import NOW, assert_sound
 from tests.support.long_batches import (
     deposit,
@@ -112,6 +115,14 @@ def test_the_items_are_the_same_commands_as_in_requests_and_name_the_batch(servi
             (other["key"],),
         ).fetchall()
     assert (correlation, actor) == (batch, "the-command")
+
+
+def test_the_body_of_a_part_goes_once_it_is_done(service: Service) -> None:
+    account = service.account()
+    batch = sent(service, [deposit(account) for _ in range(3)], 1)
+    left: list[list[int]] = []
+    carry_out(service, on_step=lambda step: left.append(spooled(service, batch)) if step == "execute" else None)
+    assert left == [[1, 2, 3], [2, 3], [3]]
 
 
 # Sending again
@@ -420,14 +431,28 @@ def test_a_sender_whose_token_is_gone_ends_the_batch(postgres18: Server) -> None
 
         def revoke(step: str) -> None:
             if step == "remove":
-                for digest, holder in holders.items():
+                for key, holder in holders.items():
                     if holder.principal.id == "the-command":
-                        del service.grants[digest]
+                        del service.grants[key]
 
         carry_out(service, on_step=revoke)
         found = shown(service, batch, role="audit")
         assert (found["status"], found["cause"], found["parts_done"]) == ("stopped", "sender", 1)
         assert found["outcomes"]["accepted"] == 1
+
+
+def test_a_role_of_another_token_that_came_later_does_not_count(service: Service) -> None:
+    """The roles of a principal are those of all its tokens. A batch has those that it was opened with."""
+    wait_for_head(service)
+    items = [{"key": fresh("node"), "path": "/v1/chart/nodes", "body": addition()}, deposit(service.account())]
+    batch = sent(service, items, 2)
+    stronger = digest("a stronger token")
+    service.grants[stronger] = TokenHolder(Principal("the-command", ("operator",)))
+    try:
+        carry_out(service)
+    finally:
+        del service.grants[stronger]
+    assert [item["code"] for item in items_of(service, batch)] == ["forbidden", None]
 
 
 def test_nothing_of_a_body_stands_in_the_database_in_clear(service: Service) -> None:
