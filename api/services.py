@@ -18,6 +18,7 @@ from api.gateway.principals import Principals
 from api.gateway.proxies import Header, Network
 from api.gateway.recorded_reads import TakesReads
 from api.gateway.tickets import Tickets
+from eventstore.batches.spool import Spool, SpoolLimits
 from eventstore.credentials.api_keys import ApiKeys
 from eventstore.credentials.attempts import Attempts
 from eventstore.credentials.mail_tokens import MailTokens
@@ -48,11 +49,20 @@ class Limits:
     batch_seconds: float = 60.0  # until the body of a batch is complete
     batch_items: int = 10_000
     batches: int = 4  # at once
-    principal_share: float = 0.5  # of `held_bytes`, `waiting`, `followers` and `batches`, for one principal
+    part_bytes: int = 4 * 1024 * 1024  # of a part of a long batch
+    long_batch_bytes: int = 1024 * 1024 * 1024  # of the parts of all long batches that wait
+    long_batches: int = 10  # of one principal that wait
+    principal_share: float = 0.5
+    """Of `held_bytes`, `waiting`, `followers`, `batches` and `long_batch_bytes`, for one principal."""
 
     def share_of(self, most: int) -> int:
         """The share of a bound that one principal may use, at least one."""
         return max(1, int(most * self.principal_share))
+
+    @property
+    def spool(self) -> SpoolLimits:
+        """The bounds of what waits of long batches."""
+        return SpoolLimits(self.long_batch_bytes, self.share_of(self.long_batch_bytes), self.long_batches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,7 @@ class Services(CommandServices):
     reads_only: bool = False  # the log is a copy: commands are refused, and the executor does not run
     people: People | None = None  # None: nobody can sign in here
     refusals: Counter[str] = field(default_factory=Counter)  # refused accesses, by the code of the problem
+    spool: Spool | None = None  # the bodies of long batches; None: the log is a copy
     recorder: TakesReads | None = None  # takes reads of personal data; None: they are lines of the access log only
 
 

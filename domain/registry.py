@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from domain import batch, claims, refusals, subjects, together
+from domain import batch, claims, long_batch, refusals, subjects, together
 from domain.accounts import (
     account,
     account_closing,
@@ -73,6 +73,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     post.AGGREGATE,
     process.AGGREGATE,
     batch.AGGREGATE,
+    long_batch.AGGREGATE,
     claims.AGGREGATE,
     refusals.AGGREGATE,
     subjects.AGGREGATE,

@@ -29,6 +29,7 @@ from projections.accounts.templates import TEMPLATES
 from projections.accounts.transactions.fold import TRANSACTIONS
 from projections.accounts.transfer_orders import TRANSFER_ORDERS
 from projections.accounts.trial_balance.fold import TRIAL_BALANCE
+from projections.commands.long_batches import LONG_BATCHES
 from projections.commands.refusals import REFUSALS
 from projections.engine.projection import Projection
 from projections.orders.orders import ORDERS
@@ -47,6 +48,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     ORDERS,
     POSTS,
     REFUSALS,
+    LONG_BATCHES,
     POSTING_POLICY,
     CHART,
     PERIODS,

@@ -62,6 +62,7 @@ SEALED: Final[Mapping[tuple[str, str], Kept]] = {
     ("process.retried.v1", "reason"): _RESOLUTION,
     ("process.resolved.v1", "reason"): _RESOLUTION,
     ("payroll.stopped.v1", "reason"): _RESOLUTION,
+    ("long_batch.stopped.v1", "reason"): Kept("to show later why the long batch was stopped"),
     ("payroll.item_given_up.v1", "reason"): _RESOLUTION,
     ("person.registered.v1", "username"): Kept("to sign in, and to name the person to others"),
     ("person.registered.v1", "email"): Kept("to sign in, and to send what the person asks for, such as a new password"),
@@ -92,6 +93,10 @@ BESIDE: Final[Mapping[str, Kept]] = {
         "to investigate misuse: address and user agent of who sent a command", "DAYBOOK_ORIGIN_DAYS (forget-origins)"
     ),
     "access.reads": Kept("who read what about whom, and when", "DAYBOOK_READS_DAYS (forget-reads)"),
+    "batches.parts": Kept(
+        "the commands of long batches that were not carried out yet: sealed",
+        "until they are carried out, or the batch is stopped; seven days at most while `daybook batches` runs",
+    ),
     "credentials.passwords": Kept("to sign in: a hash", "until it is replaced, or the person is deleted or erased"),
     "credentials.sessions": Kept("to stay signed in, and to end a session", _days("sessions")),
     "credentials.refresh_tokens": Kept("to renew a session: hashes", _days("refresh tokens")),

@@ -25,7 +25,9 @@ from api.gateway.tickets import Tickets, ticket_key
 from api.gateway.tokens_file import PrincipalsFile
 from api.services import Limits, Services
 from domain.registry import RULES
+from eventstore.batches.spool import Spool
 from eventstore.executor.asynchronous import AsyncExecutor
+from eventstore.keys.keyed_hashes import KeyedHashes
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect, pool_of
 from eventstore.reads.recorder import STATEMENT_SECONDS as RECORD_SECONDS
@@ -34,7 +36,7 @@ from projections.engine.lag import lag as read_lag
 from projections.engine.waiting import Checkpoints
 from projections.registry import PROJECTIONS
 from workers import clock_and_ids, settings
-from workers.composition import make_codec, write_side
+from workers.composition import WriteSide, make_codec, write_side
 from workers.messages import write_messages
 from workers.metrics.reader import STATEMENT_SECONDS, Reader
 from workers.metrics.serving import metrics_served
@@ -47,6 +49,8 @@ FILES_BESIDE = 100
 """Open files of a process that are not connections of clients: for the database, libraries, messages."""
 MOST_READERS = 8
 """Connections for reads in each process."""
+MOST_SPOOLING = 2
+"""Connections for the parts of long batches in each process."""
 HUNG_SECONDS = 30
 """An API process that does not answer its parent for so long is replaced. By default uvicorn waits for 5 seconds, and
 on a busy machine a process needs longer to start."""
@@ -191,6 +195,19 @@ class Managed:
         )
         return self._open.enter_context(recorder)
 
+    def _spool(self, side: WriteSide) -> Spool:
+        """Where the bodies of long batches stand, with the login for commands."""
+        pool = self._open.enter_context(
+            pool_of(
+                self._settings.api_url(),
+                application_name="daybook-long-batches",
+                most=MOST_SPOOLING,
+                wait_seconds=POOL_SECONDS,
+                statement_seconds=READ_SECONDS,
+            )
+        )
+        return Spool(pool.connection, side.log_number, KeyedHashes(side.codec.sealer))
+
     def _start(self) -> Services:
         loaded, url = self._settings, self._settings.query_url()
         if loaded.auth == "on":
@@ -221,6 +238,7 @@ class Managed:
                 statement_seconds=READ_SECONDS,
             )
         )
+        spool = None if loaded.reads_only else self._spool(side)
         checkpoints = Checkpoints(lambda: connect_to_read("daybook-checkpoints"), loaded.log)
         self._open.callback(checkpoints.close)
         lag = Reader(
@@ -263,12 +281,14 @@ class Managed:
                 wait_seconds=loaded.wait_seconds,
                 batch_bytes=loaded.batch_limit_bytes,
                 batch_items=loaded.batch_items,
+                long_batch_bytes=loaded.long_batch_bytes,
             ),
             tickets=self._tickets(),
             allowed_origins=loaded.allowed_origins,
             trusted_proxies=tuple(map(ip_network, loaded.trusted_proxies)),
             proxy_header=loaded.proxy_header,
             people=people,
+            spool=spool,
             refusals=refusals,
             recorder=recorder,
             reads_only=loaded.reads_only,

@@ -91,14 +91,14 @@ class Settings(BaseSettings):
     api_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection for commands, of the API, process managers, `mail` and `webhooks`; its login must "
-        "be a member of the role `daybook_api`",
+        description="The connection for commands, of the API, process managers, `mail`, `webhooks` and `batches`; its "
+        "login must be a member of the role `daybook_api`",
     )
     query_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection for reads, of the API, process managers, `mail` and `webhooks`, a member of "
-        "`daybook_query`, which cannot write",
+        description="The connection for reads, of the API, process managers, `mail`, `webhooks` and `batches`, a "
+        "member of `daybook_query`, which cannot write",
     )
     projector_database_url: str | None = Field(
         default=None,
@@ -241,6 +241,12 @@ class Settings(BaseSettings):
         default=16 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024, description="Largest body of a batch, in bytes"
     )
     batch_items: int = Field(default=10_000, ge=1, le=1_000_000, description="Commands in a batch, at most")
+    long_batch_bytes: int = Field(
+        default=1024 * 1024 * 1024,
+        ge=1024,
+        le=1024 * 1024 * 1024 * 1024,
+        description="Bytes of all long batches that wait in the database, at most. A sender may use half of it",
+    )
     wait_seconds: float = Field(
         default=2.0, ge=0, le=60, allow_inf_nan=False, description="How long a read waits for its `min_position`"
     )

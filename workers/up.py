@@ -1,4 +1,4 @@
-"""Runs everything on one machine: database, API, projector, process managers, mail, webhooks, and Kafka."""
+"""Runs everything on one machine: database, API, projector, process managers, mail, webhooks, batches, and Kafka."""
 
 from __future__ import annotations
 
@@ -159,6 +159,7 @@ _URLS = {
     "publish": ("publisher_database_url",),
     "mail": ("api_database_url", "query_database_url", "credentials_database_url"),
     "webhooks": ("api_database_url", "query_database_url"),
+    "batches": ("api_database_url", "query_database_url"),
 }
 """The processes, each with the settings of the database logins that it needs, and no others."""
 _WITH_KAFKA = frozenset({"publish"})

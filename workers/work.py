@@ -31,7 +31,7 @@ from workers.metrics.sources import Folding, Open, of_lag, of_processes, of_webh
 from workers.processes.running import run_processes
 from workers.settings import Settings, variable
 from workers.tracing import ended, traces_of
-from workers.tuning import tune_for_folding
+from workers.tuning import tune_for_commands, tune_for_folding
 from workers.webhooks.running import run_webhooks
 from workers.webhooks.worker import Counts
 
@@ -157,6 +157,26 @@ def work_mail(settings: Settings) -> None:
 
     _once_it_is_there(all_let_us_in, stop, settings.database_wait_seconds)
     run_mail(settings, stop)
+
+
+def work_batches(settings: Settings) -> None:
+    """Carry out long batches until SIGTERM or SIGINT.
+
+    Raises `DatabaseAwayError`, `ShapeError`, `UnknownLogError`, `SettingsError`, `TokensError`.
+    """
+    from workers.batches.running import run_batches  # it imports all routes; other processes need not wait for them
+
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def both_let_us_in() -> None:
+        for url in (settings.query_url(), settings.api_url()):
+            connect(url, application_name="daybook-batches").close()
+
+    _once_it_is_there(both_let_us_in, stop, settings.database_wait_seconds)
+    tune_for_commands()
+    run_batches(settings, stop)
 
 
 def work_webhooks(settings: Settings) -> None:

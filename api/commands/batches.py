@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from fastapi import APIRouter, Query, Request
@@ -52,7 +52,7 @@ LEAST_BYTES_A_VALUE = 8
 PATH = "/v1/batches"
 JSON, NDJSON = "application/json", "application/x-ndjson"
 
-_DESCRIBED = {
+DESCRIBED = {
     "requestBody": {
         "required": True,
         "content": {
@@ -67,7 +67,7 @@ _DESCRIBED = {
 
 
 @action(
-    router, "/batches", may=EVERYONE | OF_PERSONS, reads_body=True, responses=ANSWERS_OF_BATCH, openapi_extra=_DESCRIBED
+    router, "/batches", may=EVERYONE | OF_PERSONS, reads_body=True, responses=ANSWERS_OF_BATCH, openapi_extra=DESCRIBED
 )
 async def post_batch(
     request: Request,
@@ -85,12 +85,11 @@ async def post_batch(
     Without it, an `Idempotency-Key` of the request is optional: it records the batch before any item is carried out.
     The header `Daybook-Batch` has its id, and `GET /v1/batches/{batch}` the outcome of each item, also later.
     """
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind not in (JSON, NDJSON):
-        raise Problem("content_type", f"The body is {kind[:100]!r}; send {JSON} or {NDJSON}.")
+    kind = kind_of(request)
+    limits = request.app.state.services.limits
     limit: ConcurrencyLimit = request.app.state.batches
     with limit.one(request.scope["state"]["principal"].id):
-        items = await _read(request, kind)
+        items = await read_items(request, kind, limits.batch_items, limits.batch_bytes)
         batch = _Batch(request, len(items), dry_run)
         return await (batch.atomic(items) if atomic else batch.each(items, kind))
 
@@ -143,20 +142,15 @@ class _Batch:
         state = self._request.scope["state"]
         key = stated_key(state)
         await refuse_doubled(self._request, key)
-        identified: list[tuple[str | None, bytes]] = []
-        for raw in windows_of(items, WINDOW):
-            identified += self._items.identified(raw)
-            await asyncio.sleep(0)  # let other requests use the event loop
-        keys = tuple(name for name, _ in identified)
-        digests = tuple("" if name is None else digest[: DIGEST // 2].hex() for name, digest in identified)
-        command = SubmitBatch(state["batch"]["batch"], keys, digests)
+        named = await identify(self._items, items, PATH)
+        command = SubmitBatch(state["batch"]["batch"], named.keys, named.digests)
         submission = submission_of(
             replace(
                 self._caller, known=None
             ),  # the scope of an API key is for the items; the batch itself does nothing
             Intent(command),
             key=key,
-            digest=request_hash(PATH, None, [[name, digest.hex()] for name, digest in identified]),
+            digest=named.digest,
             recorded=metadata_of(self._caller, command, key),
             expected={},
             status=200,
@@ -220,6 +214,27 @@ class _Batch:
         return render(self._caller, answer, dry_run=self._dry_run)
 
 
+class Identified(NamedTuple):
+    """Which commands came together: the key and the digest of each item, and the digest of all of them."""
+
+    keys: tuple[str | None, ...]
+    digests: tuple[str, ...]
+    digest: bytes
+
+
+async def identify(items: Items, raw: Sequence[Raw], address: str) -> Identified:
+    """Find which commands these items are. `address` is where they came to, and part of the digest of all."""
+    identified: list[tuple[str | None, bytes]] = []
+    for window in windows_of(raw, WINDOW):
+        identified += items.identified(window)
+        await asyncio.sleep(0)  # let other requests use the event loop
+    return Identified(
+        tuple(name for name, _ in identified),
+        tuple("" if name is None else digest[: DIGEST // 2].hex() for name, digest in identified),
+        request_hash(address, None, [[name, digest.hex()] for name, digest in identified]),
+    )
+
+
 def _together_expected(items: list[Ready]) -> dict[str, int]:
     """The versions that the items expect. Raises `Problem` if two differ: all items see the log before the unit."""
     expected: dict[str, int] = {}
@@ -243,7 +258,15 @@ def _is_forbidden(answer: Answer | ExecutorError | None) -> bool:
 _take_apart = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-async def _read(request: Request, kind: str) -> Sequence[Raw]:
+def kind_of(request: Request) -> str:
+    """The content type of a body of items. Raises `Problem` for another one."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in (JSON, NDJSON):
+        raise Problem("content_type", f"The body is {kind[:100]!r}; send {JSON} or {NDJSON}.")
+    return kind
+
+
+async def read_items(request: Request, kind: str, most_items: int, most_bytes: int) -> Sequence[Raw]:
     """Read the body and return the items, not yet parsed. Raises `Problem`."""
     limits = request.app.state.services.limits
     body = bytearray()
@@ -251,22 +274,22 @@ async def _read(request: Request, kind: str) -> Sequence[Raw]:
         async with asyncio.timeout(limits.batch_seconds):
             async for part in request.stream():
                 body += part
-                if len(body) > limits.batch_bytes:
-                    raise too_large(limits.batch_bytes)
+                if len(body) > most_bytes:
+                    raise too_large(most_bytes)
     except TimeoutError:
         raise too_slow(limits.batch_seconds) from None
     coding = coding_of(request.scope["state"]["headers"].get(b"content-encoding"), body)
     if coding is not None:
         raise encoded(coding)
-    most = limits.batch_bytes // LEAST_BYTES_A_VALUE
+    most = most_bytes // LEAST_BYTES_A_VALUE
     if body.count(b"\n" if kind == NDJSON else b",") > most:
         separators = "line ends" if kind == NDJSON else "commas"
         raise Problem("too_large", f"The body has more than {most} {separators}.", most=most)
     items: Sequence[Raw] = (
         list(filter(bytes.strip, bytes(body).split(b"\n"))) if kind == NDJSON else _items_of_array(body)
     )
-    if len(items) > limits.batch_items:
-        raise Problem("too_large", f"The batch has more than {limits.batch_items} items.", most=limits.batch_items)
+    if len(items) > most_items:
+        raise Problem("too_large", f"The body has more than {most_items} items.", most=most_items)
     if max(sizes(items), default=0) > limits.body_bytes:
         raise too_large(limits.body_bytes, "An item of the batch")
     return items

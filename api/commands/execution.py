@@ -31,7 +31,7 @@ from api.queries.positions import token
 from api.services import CommandServices, People, Services, services
 from domain.kernel import Context, Principal
 from domain.permissions import COMMANDERS, may
-from domain.registry import PERMISSIONS, forbid, name_of, unwrapped
+from domain.registry import PERMISSIONS, SYSTEM, forbid, name_of, unwrapped
 from domain.together import Together
 from eventstore.credentials import scopes
 from eventstore.credentials.scopes import Scope
@@ -274,8 +274,9 @@ def submission_of(
 def _refuse_beyond(caller: Caller, scope: Scope, command: Any) -> None:
     """Raise `Problem` if a command is beyond the scope of the API key that sends it."""
     for one in command.commands if isinstance(command, Together) else (command,):
+        _, *folders, _ = type(unwrapped(one)).__module__.split(".")
+        area = folders[0] if folders else SYSTEM
         accounts = [stream for stream in one.streams if stream.startswith(ACCOUNT)]
-        area = type(unwrapped(one)).__module__.split(".")[1]
         if not scopes.may(scope, area, "command", accounts):
             raise forbidden(caller.principal, f"The scope of this API key does not include {name_of(one)}.")
 

@@ -38,12 +38,13 @@ VISITOR: Final = Principal("visitor", ("visitor",), "none")
 
 
 class Known(NamedTuple):
-    """Who sends a request. `withheld` are roles that a second factor would give; `scope` bounds an API key."""
+    """Who sends a request. `withheld` are roles that a second factor would give; `scope` bounds the API key `key`."""
 
     principal: Principal
     session: str | None = None
     scope: Scope | None = None
     withheld: tuple[Role, ...] = ()
+    key: str | None = None
 
 
 Found: TypeAlias = Known | Problem
@@ -141,7 +142,7 @@ class Persons:
             detail = f"The API key {key.key} may send {key.per_minute} requests a minute; wait {allowance.seconds} s."
             return Problem("key_rate", detail, per_minute=key.per_minute, retry_after=allowance.seconds)
         grants = _lent(person.grants, policy)
-        return Known(Principal(person.id, (), "api_key", person.id, grants), None, key.scope)
+        return Known(Principal(person.id, (), "api_key", person.id, grants), None, key.scope, key=key.key)
 
     def _latest(self, stream: str) -> Any:
         known, state = self._states.get(stream)

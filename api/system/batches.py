@@ -78,7 +78,7 @@ class BatchItemOutcome(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
+class ItemOfBatch:
     """An item, and the answer that is recorded under its key."""
 
     number: int
@@ -131,11 +131,11 @@ def list_batch_items(request: Request, batch: PathId, cursor: Cursor = None, lim
         keys = [(found.actor, key) for _, key, _ in named if key is not None]
         answers = find_answers(connection, served.log_number, keys) if keys else {}
     items = tuple(
-        _Item(number, key, digest, None if key is None else answers.get((found.actor, key)))
+        ItemOfBatch(number, key, digest, None if key is None else answers.get((found.actor, key)))
         for number, key, digest in named
     )
     last = after + len(items)
-    return page(Listed(items, last if items and last < found.first.items else None), lambda one: _view(served, one))
+    return page(Listed(items, last if items and last < found.first.items else None), lambda one: item_view(served, one))
 
 
 def _named(
@@ -158,7 +158,7 @@ def _named(
     return named[:limit]
 
 
-def _view(served: Services, item: _Item) -> dict[str, Any]:
+def item_view(served: Services, item: ItemOfBatch) -> dict[str, Any]:
     """An item as it is answered. The answer of another request is not its own: a retry would be refused."""
     view = {"item": item.number, "key": item.key}
     found = item.found

@@ -86,6 +86,11 @@ SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata
  WHERE log = %s AND stream = %s AND version > %s ORDER BY version LIMIT %s
 """
 
+_LAST = """
+SELECT version, type FROM log.events
+ WHERE log = %s AND stream = %s ORDER BY version DESC LIMIT 1
+"""
+
 STREAM_PAGE = 1_000
 """Most events of one stream in one read of several streams. A longer stream is read in pages."""
 
@@ -189,6 +194,12 @@ def read_stream(
     """The events of a stream after a version, oldest first, at most `limit`; empty for a stream that does not exist."""
     cursor = connection.execute(_STREAM, (log_number, stream, after, limit), binary=True)
     return [Recorded._make(row) for row in cursor]
+
+
+def read_last(connection: Connection[Any], log_number: int, stream: str) -> tuple[int, str] | None:
+    """Version and type of the last event of a stream; None for a stream that does not exist."""
+    row: tuple[int, str] | None = connection.execute(_LAST, (log_number, stream), binary=True).fetchone()
+    return row
 
 
 def read_moved(connection: Connection[Any], log_number: int, after: int, upto: int) -> list[tuple[str, int]]:

@@ -3,16 +3,16 @@
 -- when these are made: projections/engine/grants.sql.
 SET LOCAL ROLE daybook_owner;
 
-REVOKE ALL ON SCHEMA log, library, credentials, access, webhooks
+REVOKE ALL ON SCHEMA log, library, credentials, access, webhooks, batches
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL TABLES IN SCHEMA log, library, credentials, access, webhooks
+REVOKE ALL ON ALL TABLES IN SCHEMA log, library, credentials, access, webhooks, batches
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA log, library, credentials, access, webhooks
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA log, library, credentials, access, webhooks, batches
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library, credentials, access, webhooks
+REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library, credentials, access, webhooks, batches
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
        daybook_publisher, daybook_replica, daybook_credentials;
 
@@ -66,6 +66,12 @@ GRANT USAGE ON SCHEMA webhooks TO daybook_api, daybook_query, daybook_audit;
 GRANT SELECT, INSERT, UPDATE ON webhooks.positions TO daybook_api;
 GRANT SELECT, INSERT ON webhooks.deliveries TO daybook_api;
 GRANT SELECT ON webhooks.positions, webhooks.deliveries TO daybook_query, daybook_audit;
+
+-- The bodies of long batches: the API's login that writes adds them, and its worker removes them. Nobody changes one, and
+-- auditors see which there are.
+GRANT USAGE ON SCHEMA batches TO daybook_api, daybook_audit;
+GRANT SELECT, INSERT, DELETE ON batches.parts TO daybook_api;
+GRANT SELECT (log, batch, part, digest, sender, bytes) ON batches.parts TO daybook_audit;
 
 -- Nobody appends to a copy. Here all appends of its database are refused; log.begin_copy wants it to have no other log.
 DO $$

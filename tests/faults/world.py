@@ -177,6 +177,14 @@ class World:
         made.start()
         return made
 
+    def batch_worker(self) -> Process:
+        """Add a worker of long batches."""
+        env = self._environment(None) | {"DAYBOOK_TOKENS_FILE": str(self.tokens)}
+        made = Process(("batches",), env, self.folder / f"batches-{len(self.processes)}.log")
+        self.processes.append(made)
+        made.start()
+        return made
+
     def _environment(self, through: str | None) -> dict[str, str]:
         env = environment(self.database)
         return env if through is None else env | {"DATABASE_URL": through}

@@ -51,5 +51,13 @@ def known(service18: Service) -> dict[str, str]:
     assert service18.post(f"accounts/{account}/deposits", eur, role="operator", key="known").status_code == 201
     held = service18.post(f"accounts/{account}/holds", eur).json()["hold"]
     period = closed(service18)
-    of_paths = {"account": account, "hold": held, "stream": account, "key": "known", "number": "1", "period": period}
+    of_paths = {
+        "account": account,
+        "hold": held,
+        "stream": account,
+        "key": "known",
+        "number": "1",
+        "part": "1",
+        "period": period,
+    }
     return {**named, **ones, "template": named["template"], **of_paths}

@@ -30,9 +30,11 @@ from domain.kernel import Principal
 from domain.permissions import CUSTOMERS, ROLES
 from domain.registry import RULES
 from domain.subjects import subject_stream
+from eventstore.batches.spool import Spool
 from eventstore.credentials.argon2_hashing import Argon2
 from eventstore.executor.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
 from eventstore.executor.executor import Executor
+from eventstore.keys.keyed_hashes import KeyedHashes
 from eventstore.log.answers import ACCEPTED
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect, pool_of
@@ -277,6 +279,9 @@ def service_on(
         pool.open()
         numbers = pool_of(database.api_url, application_name="numbers", most=1, wait_seconds=30, statement_seconds=30)
         numbers.open()
+        spooling = pool_of(database.api_url, application_name="spool", most=2, wait_seconds=30, statement_seconds=30)
+        spooling.open()
+        spool_keys = stack.enter_context(connect(database.api_url, application_name="spool-keys"))
         checkpoints = Checkpoints(lambda: connect(database.query_url, application_name="checkpoints"), "main")
         grants = dict(GRANTS)
         at = clock or (lambda: now)
@@ -300,6 +305,7 @@ def service_on(
             new_id=fresh_id,
             clock=at,
             people=people,
+            spool=Spool(spooling.connection, row[0], KeyedHashes(codec_of(spool_keys, row[0]).sealer)),
             principals=FixedPrincipals(grants, lambda: now) if auth else None,
             allowed_hosts=("127.0.0.1",),
             limits=limits or Limits(wait_seconds=10),
@@ -338,3 +344,4 @@ def service_on(
             checkpoints.close()
             pool.close()
             numbers.close()
+            spooling.close()

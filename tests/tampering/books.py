@@ -91,6 +91,15 @@ from domain.accounts.transfer_order import (
 )
 from domain.batch import MOST_KEYS, SubmitBatch
 from domain.kernel import RULES_VERSION, Context, Principal
+from domain.long_batch import (
+    LONG_BATCH,
+    EndLongBatch,
+    OpenLongBatch,
+    ReceivePart,
+    RecordPart,
+    StopLongBatch,
+    Unrecorded,
+)
 from domain.orders.order import ORDER, CancelOrder, ConfirmOrder, OrderLine, PayOrder, PlaceOrder
 from domain.people.administrators import RejectAdministrator
 from domain.people.mail import RecordMailFailed, RecordMailSent, RetryMail
@@ -222,6 +231,7 @@ def write_books(database: Database) -> None:
         _recurring(ledger)
         _transfer_orders(ledger)
         _webhooks(ledger)
+        _long_batches(ledger)
         _risk(ledger)
         _chart(ledger, one, two)
         _batches(ledger, one, two)
@@ -445,6 +455,32 @@ def _webhooks(ledger: Ledger) -> None:
         By(PRINCIPAL, ReplayWebhook(webhook, 0)),
         By(PRINCIPAL, replace(create, webhook=removed)),
         By(PRINCIPAL, RemoveWebhook(removed)),
+    )
+    for command in commands:
+        assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command
+
+
+def _long_batches(ledger: Ledger) -> None:
+    """One that is finished, with an item that was unknown, one that is stopped, and one whose part is lost."""
+    finished, stopped, lost = new_id(LONG_BATCH), new_id(LONG_BATCH), new_id(LONG_BATCH)
+    worker = manager_principal("long_batches")
+
+    def part(batch: str, number: int, items: int) -> By:
+        keys = tuple(f"long-{batch[-3:]}-{number}-{item}" for item in range(items))
+        digests = ("0123456789abcdef",) * items
+        return By(PRINCIPAL, ReceivePart(batch, number, keys, digests, "ab" * 32, 100))
+
+    commands = (
+        By(PRINCIPAL, OpenLongBatch(finished, 3)),
+        part(finished, 1, 2),
+        part(finished, 2, 1),
+        By(worker, RecordPart(finished, 1, 1, 0, 0, 0, (Unrecorded(2, "unknown"),))),
+        By(worker, RecordPart(finished, 2, 0, 1, 0, 0, ())),
+        By(PRINCIPAL, OpenLongBatch(stopped, 9)),
+        By(PRINCIPAL, StopLongBatch(stopped, "Wrong file")),
+        By(PRINCIPAL, OpenLongBatch(lost, 1)),
+        part(lost, 1, 1),
+        By(worker, EndLongBatch(lost, "lost")),
     )
     for command in commands:
         assert executed(ledger.executor, command).outcome is Outcome.ACCEPTED, command

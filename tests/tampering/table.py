@@ -756,6 +756,61 @@ AGAINST_THE_RULES: Final = [
         STREAMS_KEEP_RULES,
     ),
     forged(
+        "a long batch that lost an item",
+        everywhere('"items":3,', '"items":4,', "type = 'long_batch.opened.v1'"),
+        "is started with 2 parts, 3 of 4 items",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a part of a long batch that names an item twice",
+        everywhere('"first":3,', '"first":2,', "type = 'long_batch.part_received.v1'"),
+        "begins with item 2, after 2 items",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a long batch that is started with a part more",
+        everywhere('"parts":2', '"parts":3', "type = 'long_batch.started.v1'"),
+        "is started with 3 parts, 3 of 3 items",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "an item of a long batch that became another",
+        everywhere('"item":2', '"item":3', "type = 'long_batch.part_done.v1'"),
+        "has unrecorded items that are not its own, in order",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a part of a long batch in which more was accepted",
+        everywhere('"accepted":1,', '"accepted":2,', "type = 'long_batch.part_done.v1'"),
+        "Part 1 has 2 items; outcomes of 3 were given.",
+        SNAPSHOTS_HOLD,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a long batch that hides a refusal at its end",
+        everywhere('"refused":1,', '"refused":0,', "type = 'long_batch.finished.v1'"),
+        "is finished with other counts than its parts have",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a long batch that expired early",
+        everywhere('"lost"', '"expired"', "type = 'long_batch.ended.v1'"),
+        "expires at",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a long batch that was stopped for another reason",
+        "UPDATE log.events SET type = 'long_batch.ended.v1', payload = convert_to('{\"cause\":\"sender\"}', 'UTF8')"
+        " WHERE type = 'long_batch.stopped.v1'",
+        "only one that is running can be ended",
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
         "a slug that another post takes",
         everywhere("post_0", "post_1", SECOND_SLUG),
         "takes claim:slug:second-name, and its unit does not publish a post that explains it",
@@ -1797,6 +1852,7 @@ READ: Final = [
         "DELETE FROM read.business_calendar_versions WHERE version = 1",
         TABLES,
     ),
+    case("long_batches: a count", "UPDATE read.long_batches SET accepted = accepted + 1", TABLES),
     case("webhooks: a status", "UPDATE read.webhooks SET status = 'active' WHERE status = 'disabled'", TABLES),
     case("conversions: a rate", "UPDATE read.conversions SET rate = rate + 1", TABLES),
     case("processes: a status", "UPDATE read.processes SET status = 'working'", TABLES),
@@ -1824,7 +1880,7 @@ READ: Final = [
         " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes,"
         " read.movements_booked_on_other_days, read.recurring_payments, read.recurring_runs,"
         " read.transfer_orders, read.transfer_order_tries,"
-        " read.business_calendar, read.business_calendar_versions, read.webhooks",
+        " read.business_calendar, read.business_calendar_versions, read.webhooks, read.long_batches",
         STATUS,
     ),
     case(
@@ -1904,6 +1960,7 @@ SCHEMAS: Final = [
     case("grant: to PUBLIC", "GRANT SELECT ON log.subject_keys TO PUBLIC", SCHEMA),
     case("grant: to change recorded reads", "GRANT UPDATE ON access.reads TO daybook_api", SCHEMA),
     case("grant: to remove attempts of webhooks", "GRANT DELETE ON webhooks.deliveries TO daybook_api", SCHEMA),
+    case("grant: to change what long batches wait for", "GRANT UPDATE ON batches.parts TO daybook_api", SCHEMA),
     case("grant: of a function", "GRANT EXECUTE ON FUNCTION log.forget_origins TO PUBLIC", SCHEMA),
     case("grant: of a schema", "GRANT CREATE ON SCHEMA reporting TO daybook_reader", SCHEMA),
     case("grant: of the schema public", "GRANT CREATE ON SCHEMA public TO PUBLIC", SCHEMA),

@@ -55,6 +55,7 @@ MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
         "library": frozenset({"log", "postgres"}),
         "reads": frozenset({"postgres"}),
         "webhooks": frozenset({"credentials", "keys", "log", "postgres"}),
+        "batches": frozenset({"keys", "log", "postgres"}),
     },
     "projections": {"engine": frozenset(), "commands": frozenset({"engine"})},
     "api": {

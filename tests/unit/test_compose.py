@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "topics": "execute-from-kafka",
     "mail": "mail",
     "webhooks": "webhooks",
+    "batches": "batches",
     "verify": "verify",
     "rebuild": "rebuild",
 }
@@ -56,6 +57,7 @@ NEEDS: Final = {
         "DAYBOOK_CREDENTIALS_DATABASE_URL": "credentials",
     },
     "webhooks": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
+    "batches": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
     "verify": {"DAYBOOK_AUDIT_DATABASE_URL": "audit"},
     "rebuild": {"DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner", "DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
 }
@@ -165,6 +167,7 @@ def test_only_processes_that_open_personal_data_get_the_master_key() -> None:
             "topics",
             "mail",
             "webhooks",
+            "batches",
             "verify",
             "rebuild",
         ]
@@ -188,7 +191,7 @@ def test_kafka_has_what_one_broker_needs() -> None:
 
 def test_tools_are_run_on_demand_and_end() -> None:
     on_demand = {name: service["profiles"] for name, service in services().items() if "profiles" in service}
-    alone = {name: [name] for name in ("mail", "webhooks")}
+    alone = {name: [name] for name in ("mail", "webhooks", "batches")}
     assert on_demand == {**{name: ["tools"] for name in TOOLS}, **WITH_KAFKA, **alone}
     once = [name for name, service in services().items() if service["restart"] == "no"]
     assert once == ["migrate", *TOOLS]

@@ -21,6 +21,7 @@ from workers.migrating import migrate as run_migration
 from workers.settings import variable
 from workers.up import up as run_up
 from workers.work import work as run_worker
+from workers.work import work_batches as run_batch_worker
 from workers.work import work_mail as run_mail_worker
 from workers.work import work_processes as run_process_managers
 from workers.work import work_webhooks as run_webhook_worker
@@ -140,6 +141,15 @@ def webhooks() -> None:
     Several may run: one of them sends to each webhook at a time.
     """
     run_webhook_worker(settings_of_process())
+
+
+@app.command()
+def batches() -> None:
+    """Carry out long batches, until it is stopped. `GET /v1/long-batches` lists them.
+
+    Several may run: one of them carries out each batch at a time. It reads the file of tokens, as the API does.
+    """
+    run_batch_worker(settings_of_process())
 
 
 class What(StrEnum):

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
-Process = Literal["api", "projector", "processes", "topics", "webhooks"]
+Process = Literal["api", "projector", "processes", "topics", "webhooks", "batches"]
 
 API: Final[tuple[Process, ...]] = ("api",)
-EXECUTORS: Final[tuple[Process, ...]] = ("api", "topics")
+EXECUTORS: Final[tuple[Process, ...]] = ("api", "topics", "batches")
 TOPICS: Final[tuple[Process, ...]] = ("topics",)
 PROJECTOR: Final[tuple[Process, ...]] = ("projector",)
 PROCESSES: Final[tuple[Process, ...]] = ("processes",)

@@ -235,7 +235,7 @@ SELECT CASE WHEN {_OLD_BATCH} THEN 0 ELSE 1 END AS n, unit_end AS at, CASE
        THEN format('the metadata names actor %%s, and log.commands %%s', named_actor, actor)
        WHEN names_key AND named_key IS DISTINCT FROM key
        THEN format('the metadata names key %%s, and log.commands %%s', named_key, key)
-       WHEN names_key AND correlation <> key AND correlation NOT LIKE 'batch\_%%'
+       WHEN names_key AND correlation <> key AND correlation !~ '^l?batch_'
        THEN format('the metadata names correlation %%s, which is neither the key nor a batch', correlation)
        WHEN NOT names_key AND NOT old
        THEN format('the metadata names no key, though it should after position %%s', %(era)s)

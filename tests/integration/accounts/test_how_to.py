@@ -6,6 +6,8 @@ All pages have one service. What a page changes for the whole log comes last: th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +20,7 @@ from domain.accounts.numbers import InternalRole
 from tests.integration.workers.running import settings_of
 from tests.samples.accounts.periods import operators
 from tests.support.ledger import assert_sound
+from tests.support.long_batches import long_batch_worker
 from tests.support.pages import codes, executed, text_of
 from tests.support.periods import findings, wait_until_folded
 from tests.support.postgres import Server
@@ -140,8 +143,41 @@ def test_waiting_and_undoing(running: Service, tmp_path: Path) -> None:
     }
 
 
+@contextmanager
+def carrying_out(service: Service) -> Iterator[None]:
+    """A worker of long batches beside the service."""
+    stop = Event()
+
+    def work() -> None:
+        with long_batch_worker(service) as worker:
+            while not stop.is_set():
+                if not worker.sweep(stop):
+                    stop.wait(0.05)
+
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work)
+        try:
+            yield
+        finally:
+            stop.set()
+        working.result()
+
+
 def test_batches(running: Service, tmp_path: Path) -> None:
-    *_, items, command, batch, listed = executed("batches.md", running, tmp_path)
+    with carrying_out(running):
+        answers = executed("batches.md", running, tmp_path)
+    *_, items, command, batch, listed = answers[:-8]
+    opened, _, first, second, finished, answered, other, stopped = answers[-8:]
+    assert [(one["part"], one["received"], one["status"]) for one in (first, second)] == [
+        (1, 2, "receiving"),
+        (2, 3, "running"),
+    ]
+    assert (finished["status"], finished["outcomes"]["accepted"]) == ("finished", 3)
+    assert [(one["key"], one["outcome"]) for one in answered["items"]] == [
+        (f"bonus-{number}", "accepted") for number in (1, 2, 3)
+    ]
+    assert (opened["items"], opened["status"]) == (3, "receiving")
+    assert (other["status"], stopped["status"]) == ("receiving", "stopped")
     assert [(item["key"], item["status"]) for item in items] == [("salary-1", 201), ("salary-2", 422)]
     assert items[1]["body"]["code"] == "below_minimum"
     assert command["answer"]["batch"] == batch["batch"]

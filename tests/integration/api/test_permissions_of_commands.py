@@ -19,6 +19,9 @@ from workers.composition import system_submission
 
 OF_ROUTES = {path: route.endpoint.declaration.makes for path, route in command_routes().items()}  # type: ignore[attr-defined]
 
+OF_SENDERS = ("/v1/long-batches/{long_batch}/stop",)
+"""Commands about what only its sender and operators know. The samples are of an operator."""
+
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("route", ROUTES)
@@ -38,7 +41,7 @@ def test_each_way_in_asks_the_same_function(service18: Service, route: str, role
         assert (atomic.status_code != 403) is permitted, atomic.text
     else:
         assert (batch.status_code, atomic.status_code) == (403, 403)
-    if permitted:
+    if permitted and (route not in OF_SENDERS or role == "operator"):
         assert alone.status_code in (200, 201), alone.text
 
 

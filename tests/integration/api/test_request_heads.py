@@ -207,6 +207,7 @@ READS = [
     "/v1/accounts/{account}/limit-usage", "/v1/holds", "/v1/holds/{hold}", "/v1/posts",
     "/v1/posts/{post}", "/v1/posts/{post}/revisions", "/v1/trial-balance", "/v1/streams/{stream}", "/v1/log",
     "/v1/log/follow", "/v1/commands/{key:path}", "/v1/batches/{batch}", "/v1/batches/{batch}/items",
+    "/v1/long-batches", "/v1/long-batches/{long_batch}", "/v1/long-batches/{long_batch}/items",
     "/v1/refusals", "/v1/refusals/{refusal}",
     "/v1/policies/posting", "/v1/policies/posting/versions", "/v1/policies/risk", "/v1/policies/risk/versions",
     "/v1/risk-assessments", "/v1/chart", "/v1/chart/balances",

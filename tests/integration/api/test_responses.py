@@ -20,6 +20,7 @@ from tests.samples.accounts.periods import closed
 from tests.samples.people.routes import KEY
 from tests.samples.registry import OF_PEOPLE, ROUTES, SAMPLES
 from tests.support.ledger import TODAY
+from tests.support.long_batches import sent
 from tests.support.memory_ledger import APPROVER_TOKEN
 from tests.support.openapi import strict
 from tests.support.people import administrators, signed_in
@@ -339,6 +340,10 @@ def of_batches(service: Service) -> None:
     batch = service.post("batches", items, key="recorded").headers["Daybook-Batch"]
     for read in (f"batches/{batch}", f"batches/{batch}/items"):
         service.get(read, role="operator")
+    long = sent(service, items, 2)
+    for read in ("long-batches", f"long-batches/{long}", f"long-batches/{long}/items"):
+        service.get(read, role="operator")
+    service.post(f"long-batches/{long}/stop", {"reason": "Done"})
     service.post("batches?atomic=true", [{"path": path, "body": EUR}, {"path": path, "body": EUR}])
     headers = {"Authorization": f"Bearer {TOKENS['command']}", "Content-Type": "application/x-ndjson"}
     service.http.post("/v1/batches", content=b"\n".join(map(orjson.dumps, items)), headers=headers)

@@ -197,6 +197,22 @@ ABILITIES |= {
     "make a table among the webhooks": by("CREATE TABLE webhooks.mine ()"),
 }
 
+_PART = "(log, batch, part, digest, sender, bytes, sealed) VALUES (1, 'lbatch_1', 1, sha256(''), 'a', 1, '')"
+ABILITIES |= {
+    "add a part": by(f"INSERT INTO batches.parts {_PART} ON CONFLICT DO NOTHING", "api"),
+    "read parts": by("SELECT sealed FROM batches.parts", "api"),
+    "see which parts there are": by(
+        "SELECT log, batch, part, digest, sender, bytes FROM batches.parts", "api", "audit"
+    ),
+    "change parts": by("UPDATE batches.parts SET sealed = sealed"),
+    "remove parts": by("DELETE FROM batches.parts", "api"),
+    "truncate parts": by("TRUNCATE batches.parts"),
+    "alter parts": by("ALTER TABLE batches.parts ADD COLUMN x int"),
+    "drop parts": by("DROP TABLE batches.parts CASCADE"),
+    "make a function among the parts": by("CREATE FUNCTION batches.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+    "make a table among the parts": by("CREATE TABLE batches.mine ()"),
+}
+
 
 @pytest.fixture(scope="module")
 def prepared(server: Server) -> Iterator[Database]:

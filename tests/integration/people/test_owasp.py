@@ -24,6 +24,7 @@ from api.people.api_keys import AREAS
 from api.services import Limits
 from domain.kernel import Role
 from domain.permissions import OF_PERSONS, ROLES, VISITORS
+from domain.registry import SYSTEM
 from eventstore.credentials.rates import Rates
 from eventstore.credentials.waits import LOCKOUT_FAILURES
 from tests.samples.registry import OF_PEOPLE, ROUTES, command_routes
@@ -511,7 +512,13 @@ def test_only_administrators_decide_about_people(service: Service) -> None:
     assert tried >= 10
 
 
-AREA = {path: route.endpoint.declaration.makes.__module__.split(".")[1] for path, route in command_routes().items()}  # type: ignore[attr-defined]
+def area_of(command: type) -> str:
+    """The area of a command: the folder of its module, or that of what belongs to none."""
+    _, *folders, _ = command.__module__.split(".")
+    return folders[0] if folders else SYSTEM
+
+
+AREA = {path: area_of(route.endpoint.declaration.makes) for path, route in command_routes().items()}  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")

@@ -149,6 +149,7 @@ KEYS = {
     "recurring_runs": "payment, version",
     "fee_schedule_versions": "schedule, number",
     "fee_schedules": "schedule",
+    "long_batches": "batch",
     "mails": "mail",
     "movements": "account, day",
     "order_lines": '"order", line',

@@ -239,9 +239,10 @@ def test_a_fork_with_a_lower_number_is_not_taken_for_the_program_itself() -> Non
         (("workers.cli", "work", PROCESSES), "daybook work --processes"),
         (("workers.cli", "mail"), "daybook mail"),
         (("workers.cli", "webhooks"), "daybook webhooks"),
+        (("workers.cli", "batches"), "daybook batches"),
         (("postgres", "-D"), "PostgreSQL"),
     ],
-    ids=["projector", "processes", "mail", "webhooks", "database"],
+    ids=["projector", "processes", "mail", "webhooks", "batches", "database"],
 )
 def test_what_dies_is_started_again(folder: Path, port: int, words: tuple[str, ...], named: str) -> None:
     base = f"http://127.0.0.1:{port}"

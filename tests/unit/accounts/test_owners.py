@@ -48,6 +48,7 @@ from domain.accounts.transaction import CancelPending, PendTransfer, PostPending
 from domain.accounts.transfer_order import CancelTransferOrder, SubmitTransferOrder
 from domain.batch import SubmitBatch
 from domain.kernel import Accepted, Event, Forbidden, Grant, Principal, Refused, Role, Unknown
+from domain.long_batch import OpenLongBatch, ReceivePart, StopLongBatch
 from domain.money import MAX_AMOUNT
 from domain.permissions import COMMANDERS
 from domain.registry import PERMISSIONS
@@ -321,6 +322,9 @@ def test_what_a_customer_may_send_at_all() -> None:
         CloseWhenFree,
         CancelClosing,
         SubmitBatch,
+        OpenLongBatch,
+        ReceivePart,
+        StopLongBatch,
         CreateRecurringPayment,
         ChangeRecurringAmount,
         PauseRecurringPayment,

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from domain.accounts.account.events import HoldPlaced
 from domain.accounts.account.holds import MOST_HOLDS
@@ -22,6 +23,7 @@ from domain.accounts.settlement.agreement import SettlementAgreement
 from domain.codes import MOST_CODE, MOST_METADATA_KEY, MOST_PAIRS
 from domain.ids import typeid
 from domain.kernel import Value
+from domain.long_batch import LONG_BATCH, MOST_ITEMS, LongBatch
 from domain.money import EXPONENTS, MAX_AMOUNT
 from domain.registry import SNAPSHOTS
 from eventstore.executor.snapshots import MOST_STATE_BYTES, JsonStates
@@ -64,9 +66,17 @@ def largest_rates() -> Rates:
     return Rates(2**63 - 1, "EUR", "USD", LATEST, (rate,) * MOST_RATES)
 
 
+def largest_long_batch() -> LongBatch:
+    """A long batch with the longest value of each field."""
+    batch = LongBatch(2**63 - 1, typeid(LONG_BATCH, LAST), "x" * MOST_CODE, MOST_ITEMS, LATEST)
+    counts = (field for field in batch.__struct_fields__ if getattr(batch, field) == 0)
+    return replace(batch, **dict.fromkeys(counts, MOST_ITEMS))
+
+
 LARGEST: dict[type[Value], Callable[[], Any]] = {
     Account: largest_account,
     Rates: largest_rates,
+    LongBatch: largest_long_batch,
     NodeAccounts: lambda: NodeAccounts(2**63 - 1, 2**63 - 1),
     SettlementAgreement: lambda: SettlementAgreement(
         version=2**63 - 1,

@@ -21,6 +21,7 @@ from domain.accounts.risk.rules import Action
 from domain.accounts.settlement.settlement import Status as SettlementStatus
 from domain.accounts.transaction.state import TransactionStatus
 from domain.accounts.transfer_order.state import Status as TransferOrderStatus
+from domain.long_batch import Status as LongBatchStatus
 from domain.money import EXPONENTS
 from domain.orders.order import Status as OrderStatus
 from domain.people.approval import Outcome
@@ -58,6 +59,7 @@ CATEGORIES = {
     "post",
     "proc",
     "batch",
+    "lbatch",
     "claim",
     "refusal",
     "subject",
@@ -81,6 +83,7 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/approvals", "outcome"): set(get_args(Outcome)),
     ("/v1/holds", "status"): set(get_args(HoldStatus)),
     ("/v1/chart/balances", "currency"): set(EXPONENTS),
+    ("/v1/long-batches", "status"): set(get_args(LongBatchStatus)),
     ("/v1/log", "category"): CATEGORIES,
     ("/v1/log", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/log/follow", "category"): CATEGORIES,

@@ -28,6 +28,9 @@ OF_CUSTOMERS = (
     "/v1/holds/{hold}",
     "/v1/batches/{batch}",
     "/v1/batches/{batch}/items",
+    "/v1/long-batches",
+    "/v1/long-batches/{long_batch}",
+    "/v1/long-batches/{long_batch}/items",
     "/v1/transactions",
     "/v1/transactions/{transaction}",
     "/v1/transactions/{transaction}/history",
@@ -59,6 +62,9 @@ BY_CUSTOMERS = (
     "/v1/accounts/{account}/cancel-closing",
     "/v1/accounts/{account}/details",
     "/v1/batches",
+    "/v1/long-batches",
+    "/v1/long-batches/{long_batch}/parts/{part}",
+    "/v1/long-batches/{long_batch}/stop",
     "/v1/transactions/{transaction}/cancel",
     "/v1/transactions/{transaction}/post",
     "/v1/transfers",
@@ -114,6 +120,7 @@ OWN_OR_SUPERVISED = ("/v1/people/{person}/activity", "/v1/people/{person}/reads"
 OF_WEBHOOKS = ("/change", "/pause", "/remove", "/replay", "/resume", "/rotate-secret")
 """What operators and administrators do with a webhook, whose other paths auditors read."""
 WEBHOOKS_READ = tuple(f"/v1/webhooks/{{webhook}}{more}" for more in ("", "/progress", "/deliveries"))
+LONG_BATCHES_READ = tuple(f"/v1/long-batches{more}" for more in ("", "/{long_batch}", "/{long_batch}/items"))
 ONLY_READ = ("/v1/me", "/v1/people/{person}", "/v1/people/{person}/sessions")
 PUBLIC = ("/v1/health/", "/docs")
 PATHS = sorted({declared.route.path for declared in TABLE.routes})
@@ -171,7 +178,7 @@ def may(role: Role, method: str, path: str) -> bool:
         return role == "audit"
     if path.startswith(("/v1/refusals", "/v1/reports")):
         return role in ("report", "audit")
-    if path.startswith(("/v1/commands", "/v1/batches/")):
+    if path.startswith(("/v1/commands", "/v1/batches/")) or path in LONG_BATCHES_READ:
         return role in ("command", "audit")
     return True
 

@@ -9,6 +9,7 @@ import pytest
 from api.gateway.connections import ConnectionLimits
 from api.gateway.request_heads import SINGLETONS
 from api.services import Limits
+from domain.batch import MOST_KEYS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "requests.md").read_text(encoding="utf-8")
 CONNECTION, LIMITS = ConnectionLimits(), Limits()
@@ -34,6 +35,15 @@ def size(number: int) -> str:
         ("an answer of which nothing is read", [f"{CONNECTION.write_seconds:g} s"]),
         ("a body", [size(LIMITS.body_bytes), f"{LIMITS.body_seconds:g} s"]),
         ("a batch", [size(LIMITS.batch_bytes), f"{LIMITS.batch_seconds:g} s", f"{LIMITS.batch_items:,} items"]),
+        ("a part of a long batch", [size(LIMITS.part_bytes), f"{LIMITS.batch_seconds:g} s", f"{MOST_KEYS:,} items"]),
+        (
+            "parts of long batches that wait",
+            [
+                f"{LIMITS.spool.bytes >> 30} GiB",
+                size(LIMITS.spool.sender_bytes),
+                f"{LIMITS.spool.sender_batches} batches",
+            ],
+        ),
         ("bodies of all requests under way", [size(LIMITS.held_bytes)]),
         ("batches at once", [f"{LIMITS.batches}"]),
         ("followers of the log", [f"{LIMITS.followers}"]),

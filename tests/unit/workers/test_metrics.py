@@ -99,6 +99,7 @@ def sources_of_all_processes() -> dict[str, list[Source]]:
         "projector": [folding.read, of_lag(lambda: KNOWN)],
         "processes": [of_processes(lambda: COUNTED)],
         "topics": [of_executor(executor(), RULES), TopicCounts().read],
+        "batches": [of_executor(executor(), RULES)],
         "webhooks": [of_webhooks(DeliveryCounts(taken=5, failed=2), lambda: BEHIND)],
     }
 
@@ -116,7 +117,7 @@ def test_a_name_follows_the_conventions(metric: Metric) -> None:
     assert set(metric.labels) <= LABELS.keys()
 
 
-@pytest.mark.parametrize("process", ["api", "projector", "processes", "topics", "webhooks"])
+@pytest.mark.parametrize("process", ["api", "projector", "processes", "topics", "webhooks", "batches"])
 def test_a_process_shows_what_the_catalogue_says_and_nothing_else(process: str) -> None:
     declared = {one.name + ending for one in METRICS if process in one.processes for ending in SERIES[one.kind]}
     shown = page(*sources_of_all_processes()[process]).names()

@@ -1,0 +1,1 @@
+"""What stands beside the log about long batches: the bodies that are not carried out yet."""

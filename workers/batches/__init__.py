@@ -1,0 +1,1 @@
+"""Carries out long batches in the background: `daybook batches`."""
