@@ -35,7 +35,7 @@ from eventstore.credentials.argon2_hashing import Argon2
 from eventstore.executor.asynchronous import MOST_WAITING_PER_ACTOR, AsyncExecutor
 from eventstore.executor.executor import Executor
 from eventstore.keys.keyed_hashes import KeyedHashes
-from eventstore.log.answers import ACCEPTED
+from eventstore.log.answers import ACCEPTED, Outcome
 from eventstore.log.numbers import Numbers
 from eventstore.postgres.connect import connect, pool_of
 from eventstore.reads.recorder import Recorder
@@ -162,13 +162,13 @@ class Service:
         """Execute a command that only process managers send."""
         self.executed(By(manager_principal("publication"), command))
 
-    def executed(self, command: By) -> dict[str, Any]:
-        """Execute a command by its principal, without a request. It is accepted."""
+    def executed(self, command: By, outcome: Outcome = ACCEPTED) -> dict[str, Any]:
+        """Execute a command by its principal, without a request. It has this outcome."""
         key = f"key-{next(_keys)}"
         log, now = self.services.log, self.services.clock()
         submission = system_submission(command.principal, key, command.command, key, log, now)
         [answer] = self.services.executor.execute([submission])
-        assert answer.outcome is ACCEPTED, answer
+        assert answer.outcome is outcome, answer
         self.last["position"] = token(self.services.log, answer.epoch, answer.last_position or 0)
         return dict(answer.result)
 
