@@ -18,7 +18,13 @@ from projections.accounts.statements.statement import STATEMENT_PROJECTIONS, Key
 from projections.accounts.statements.sums import NOTHING, sums
 from projections.engine.listing import MOST_ROWS, Listed
 
-SUMMARY_PROJECTIONS = ("reconciliations", "statement_lines", "reconciliation_matches", *STATEMENT_PROJECTIONS)
+SUMMARY_PROJECTIONS = (
+    "reconciliations",
+    "statement_lines",
+    "reconciliation_matches",
+    "accounts",
+    *STATEMENT_PROJECTIONS,
+)
 """What a summary is read from."""
 MOST_PAGES = 20
 """Pages of entries that are looked through for one page of those that are not matched."""

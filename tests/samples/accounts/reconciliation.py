@@ -34,7 +34,7 @@ from domain.accounts.transaction import Deposit
 from domain.claims import Claim
 from domain.money import MAX_AMOUNT
 from tests.samples.accounts.account import REASON, with_balance
-from tests.samples.sample import Request, RuleSample, Samples, World, no_code
+from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import TODAY, MemoryLedger, opening
 
 DAY = TODAY.isoformat()
@@ -311,6 +311,65 @@ def check(ledger: MemoryLedger) -> None:
 
 # Events as they were stored
 
-EVENTS: tuple[Any, ...] = ()
+EVENTS = (
+    StoredEvent(
+        type="reconciliation.run_finished.v1",
+        stream="recon_0000000000000000000000005c",
+        version=2,
+        payload='{"ambiguous":[]}',
+        means={"ambiguous": []},
+    ),
+    StoredEvent(
+        type="reconciliation.closed.v1",
+        stream="recon_0000000000000000000000004c",
+        version=2,
+        payload='{"currency":"EUR","left":0,"lines_left":0,"operator":"tester","reason":"2.myCdL9bSzG_3vsZhYbYV9xwgCW8-fLzVlrLyqUbDuDaPLM0cTLWihA=="}',
+        means={"lines_left": 0, "left": 0, "currency": "EUR", "operator": "tester", "reason": "carried\tover"},
+    ),
+    StoredEvent(
+        type="reconciliation.reopened.v1",
+        stream="recon_0000000000000000000000004c",
+        version=3,
+        payload='{"operator":"tester","reason":"2.O0192cwfXwy8vduSfTRL00ys4UBVZWhAbmdHnVj_yb-OGqSnmqNbpD-YjPg="}',
+        means={"operator": "tester", "reason": "a match\tis wrong"},
+    ),
+    StoredEvent(
+        type="reconciliation.opened.v1",
+        stream="recon_0000000000000000000000008y",
+        version=1,
+        payload='{"account":"acct_0000000000000000000000001b","closing":99900,"currency":"EUR","days":3,"digest":"0eaebebc37bd424c62513c1131bd11f017c3cc67ebbddd8cff97f17c893e15da","lines":1,"mirrored":false,"opening":0,"operator":"tester","outside_account":"2.n4Wd6bQbbSFdGdEUHmpyTlwcu3U4oZZ8jp0zx4h7Lx5INeRJ2D7OdGGj","since":"2026-10-22","skipped":0,"statement":"S-0000008y","subject":"owner-1","until":"2026-11-21"}',
+        means={
+            "account": "acct_0000000000000000000000001b",
+            "currency": "EUR",
+            "statement": "S-0000008y",
+            "mirrored": False,
+            "since": "2026-10-22",
+            "until": "2026-11-21",
+            "opening": 0,
+            "closing": 99900,
+            "lines": 1,
+            "skipped": 0,
+            "days": 3,
+            "digest": "0eaebebc37bd424c62513c1131bd11f017c3cc67ebbddd8cff97f17c893e15da",
+            "operator": "tester",
+            "subject": "owner-1",
+            "outside_account": "DE89 3704\t0044",
+        },
+    ),
+    StoredEvent(
+        type="reconciliation.abandoned.v1",
+        stream="recon_000000000000000000000000ap",
+        version=2,
+        payload='{"operator":"tester","reason":"2.dV425eUZgF6gfeloO0IT9ikB18FKD8Foa_W8W_8RJ6nukZW6XIDJDv8Xf7mB"}',
+        means={"operator": "tester", "reason": "the wrong\taccount"},
+    ),
+    StoredEvent(
+        type="reconciliation.run_asked.v1",
+        stream="recon_000000000000000000000000a8",
+        version=2,
+        payload='{"operator":"tester"}',
+        means={"operator": "tester"},
+    ),
+)
 
 SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes=ROUTES, life=life, check=check)

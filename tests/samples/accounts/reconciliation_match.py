@@ -34,7 +34,7 @@ from tests.samples.accounts.reconciliation import (
     free_entries,
     line,
 )
-from tests.samples.sample import Request, RuleSample, Samples, World
+from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World
 from tests.support.memory_ledger import TODAY, MemoryLedger, opening
 
 # Requests
@@ -178,6 +178,43 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
 
 # Events as they were stored
 
-EVENTS: tuple[Any, ...] = ()
+EVENTS = (
+    StoredEvent(
+        type="reconciliation.match_made.v1",
+        stream="reconmch_0000000000000000000000006v",
+        version=1,
+        payload='{"account":"acct_1rykmzfxnhbrq8s4gdkyk7drbv","currency":"EUR","difference":0,"entries":[{"amount":2449,"entry":3,"transaction":"txn_0000000000000000000000004s","value_date":"2026-11-21"}],"lines":[1],"lines_amount":2449,"operator":"tester","reason":"2.ezCmYBW-0vVcs0l0ODhUbWc23054IYa6ObHw856dQ61uJGYQbppK","reconciliation":"recon_0000000000000000000000005c","rule":"by_hand"}',
+        means={
+            "reconciliation": "recon_0000000000000000000000005c",
+            "account": "acct_1rykmzfxnhbrq8s4gdkyk7drbv",
+            "currency": "EUR",
+            "rule": "by_hand",
+            "lines": [1],
+            "entries": [
+                {
+                    "transaction": "txn_0000000000000000000000004s",
+                    "entry": 3,
+                    "amount": 2449,
+                    "value_date": "2026-11-21",
+                }
+            ],
+            "lines_amount": 2449,
+            "difference": 0,
+            "operator": "tester",
+            "reason": "as they\tsay",
+        },
+    ),
+    StoredEvent(
+        type="reconciliation.match_undone.v1",
+        stream="reconmch_0000000000000000000000006v",
+        version=2,
+        payload='{"operator":"tester","reason":"2.OzfigHOh57e2ngSNuvq_RxsQjCA0vMKbvA8lwxfnsUsIv7DdowW086p-7DOI","reconciliation":"recon_0000000000000000000000005c"}',
+        means={
+            "reconciliation": "recon_0000000000000000000000005c",
+            "operator": "tester",
+            "reason": "the other\tinvoice",
+        },
+    ),
+)
 
 SAMPLES = Samples(events=EVENTS, one=one, rules=RULES, routes=ROUTES, life=life)

@@ -7,14 +7,14 @@ the order of the file or, where the newest row is first, against it.
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from api.accounts.csv_cells import WrongCellError, cell_day, cell_decimal
 from workers.importers.journal.mapping import Csv
 from workers.importers.journal.source import (
     MOST_BYTES,
@@ -24,10 +24,6 @@ from workers.importers.journal.source import (
     SourcePosting,
     SourceTransaction,
 )
-
-MOST_DIGITS: Final = 30
-_GROUP: Final = re.compile(r"[\s'\u00a0\u202f]")
-_PLAIN: Final = re.compile(rf"[+-]?\d{{1,{MOST_DIGITS}}}(\.\d{{1,{MOST_DIGITS}}})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +75,6 @@ def read_csv(file: Path, columns: Csv, *, continues: bool) -> Source:
     return Source(found, starts)
 
 
-class _WrongRowError(ValueError):
-    """A row is wrong. The message names the column."""
-
-
 def _rows(name: str, reader: Any, columns: Csv, problems: list[str]) -> Iterator[_Row]:
     """The rows that are right; what is wrong with the others is added to `problems`."""
     try:
@@ -108,7 +100,7 @@ def _rows(name: str, reader: Any, columns: Csv, problems: list[str]) -> Iterator
                 continue
             try:
                 yield _row(where, dict(zip(header, (cell.strip() for cell in cells), strict=True)), columns)
-            except _WrongRowError as error:
+            except WrongCellError as error:
                 problems.append(f"{where}: {error}")
     except csv.Error as error:
         raise JournalError(f"{name}:{columns.skip_lines + reader.line_num}: {error}") from None
@@ -127,7 +119,7 @@ def _row(where: str, row: dict[str, str], columns: Csv) -> _Row:
         (currency, columns.currency_column),
     ):
         if not value:
-            raise _WrongRowError(f"{column} is empty")
+            raise WrongCellError(f"{column} is empty")
     return _Row(
         where=where,
         day=_day(row[columns.date], columns),
@@ -142,10 +134,7 @@ def _row(where: str, row: dict[str, str], columns: Csv) -> _Row:
 
 
 def _day(text: str, columns: Csv) -> date:
-    try:
-        return datetime.strptime(text, columns.date_format).date()  # noqa: DTZ007 - a calendar date has no zone
-    except ValueError:
-        raise _WrongRowError(f"{columns.date} is {text[:40]!r}, not a date as {columns.date_format}") from None
+    return cell_day(text, columns.date, columns.date_format)
 
 
 def _amount(row: dict[str, str], columns: Csv) -> Decimal:
@@ -157,20 +146,12 @@ def _amount(row: dict[str, str], columns: Csv) -> Decimal:
         text = "" if column is None else row[column]
         both.append(abs(_decimal(text, str(column), columns)) if text else Decimal(0))
     if all(both):
-        raise _WrongRowError(f"both {columns.incoming} and {columns.outgoing} have an amount")
+        raise WrongCellError(f"both {columns.incoming} and {columns.outgoing} have an amount")
     return both[0] - both[1]
 
 
 def _decimal(text: str, column: str, columns: Csv) -> Decimal:
-    mark, group = columns.decimal_mark, "," if columns.decimal_mark == "." else "."
-    plain = _GROUP.sub("", text)
-    whole, _, decimals = plain.partition(mark)
-    if group in whole and not re.fullmatch(rf"[+-]?\d{{1,3}}(\{group}\d{{3}})+", whole):
-        raise _WrongRowError(f"{column} is {text[:40]!r}, and the decimal mark is {mark!r}")
-    plain = f"{whole.replace(group, '')}.{decimals}" if decimals else whole.replace(group, "")
-    if _PLAIN.fullmatch(plain) is None:
-        raise _WrongRowError(f"{column} is {text[:40]!r}, not an amount with the decimal mark {mark!r}")
-    return Decimal(plain)
+    return cell_decimal(text, column, columns.decimal_mark)
 
 
 def _in_order(rows: list[_Row], columns: Csv) -> list[_Row]:
@@ -222,7 +203,7 @@ def _first_wrong(rows: list[_Row]) -> int | None:
 def _opening_amount(columns: Csv) -> Decimal:
     try:
         return _decimal(columns.opening or "", "csv.opening", columns)
-    except _WrongRowError as error:
+    except WrongCellError as error:
         raise JournalError(f"the mapping: {error}") from None
 
 
