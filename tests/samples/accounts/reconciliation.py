@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from domain.accounts.account.state import Account
 from domain.accounts.posting import TransactionPosted
 from domain.accounts.reconciliation.events import EntryName
-from domain.accounts.reconciliation.match import MatchByHand, ReconciliationMatch, entry_claim
+from domain.accounts.reconciliation.claims import entry_claim
+from domain.accounts.reconciliation.match import MatchByHand, ReconciliationMatch
 from domain.accounts.reconciliation.matching import OwnEntry
 from domain.accounts.reconciliation.part import ReconciliationPart
 from domain.accounts.reconciliation.session import (
