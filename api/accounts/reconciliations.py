@@ -148,7 +148,7 @@ class StatementBody(Body):
     closing: SignedAmount
     mirrored: _Mirrored
     outside_account: _OutsideAccount | None = None
-    days: _Days = USUAL_DAYS
+    days_apart: _Days = USUAL_DAYS
     lines: Annotated[list[StatementLineBody], Field(max_length=MOST_LINES)]
 
     @model_validator(mode="after")
@@ -196,11 +196,11 @@ class StatementFileBody(Body):
     statement: Annotated[
         Reference | None, Field(description="Which one, where a camt.053 has several statements of this account")
     ] = None
-    days: _Days = USUAL_DAYS
+    days_apart: _Days = USUAL_DAYS
     csv: Annotated[CsvBody | None, Field(description="Of a CSV file")] = None
 
 
-class EntryBody(BaseModel):
+class MatchEntryBody(BaseModel):
     """One of our entries."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -222,7 +222,8 @@ class MatchBody(Body):
         Field(min_length=1, max_length=MOST_IN_MATCH, description="One, or several for one entry"),
     ]
     entries: Annotated[
-        list[EntryBody], Field(min_length=1, max_length=MOST_IN_MATCH, description="One, or several for one line")
+        list[MatchEntryBody],
+        Field(min_length=1, max_length=MOST_IN_MATCH, description="One, or several of one line"),
     ]
     difference: Annotated[
         SignedAmount | None, Field(description="What the lines have more than the entries, in our direction")
@@ -297,7 +298,7 @@ class Reconciliation(TypedDict):
     closing: Money
     lines: int
     skipped: int
-    days: int
+    days_apart: int
     status: Annotated[str, one_of(Status)]
     running: Annotated[bool, Field(description="Whether its lines are being matched by the rules")]
     outside_account: str | None
@@ -412,7 +413,7 @@ def reconciliation_view(row: ReconciliationRow) -> Reconciliation:
         "closing": show(row.closing, row.currency),
         "lines": row.lines,
         "skipped": row.skipped,
-        "days": row.days,
+        "days_apart": row.days_apart,
         "status": row.status,
         "running": row.running,
         "outside_account": row.outside_account,
@@ -541,17 +542,17 @@ def open_reconciliation(caller: Caller, body: StatementBody) -> Intent:
         closing=money.parse(body.closing, body.currency),
         lines=lines,
     )
-    return _opening(caller, body.account, statement, body.mirrored, body.days, body.outside_account)
+    return _opening(caller, body.account, statement, body.mirrored, body.days_apart, body.outside_account)
 
 
 @command(router, "/files", makes=OpenReconciliation, answer=ReconciliationOpenedAnswer)
 async def open_reconciliation_of_file(caller: Caller, body: StatementFileBody) -> Intent:
-    """Bring a statement as a file, camt.053 or CSV. What is wrong with it is said with its line or field."""
+    """Bring a statement as a file, camt.053 or CSV. A problem with the file names its line or field."""
     try:
         found = await run_in_threadpool(_read, body)
     except StatementFileError as error:
         raise Problem("malformed", f"{str(error)[0].upper()}{str(error)[1:]}.") from None
-    return _opening(caller, body.account, found.statement, body.mirrored, body.days, body.outside_account)
+    return _opening(caller, body.account, found.statement, body.mirrored, body.days_apart, body.outside_account)
 
 
 def _read(body: StatementFileBody) -> ParsedStatement:
@@ -570,8 +571,15 @@ def _read(body: StatementFileBody) -> ParsedStatement:
 def _opening(
     caller: Caller, account: str, statement: Statement, mirrored: bool, days: int, outside_account: str | None
 ) -> Intent:
-    id = caller.services.new_id(RECONCILIATION)
-    return Intent(OpenReconciliation(id, account, statement, mirrored, days, outside_account), created="reconciliation")
+    opening = OpenReconciliation(
+        reconciliation=caller.services.new_id(RECONCILIATION),
+        account=account,
+        statement=statement,
+        mirrored=mirrored,
+        days_apart=days,
+        outside_account=outside_account,
+    )
+    return Intent(opening, created="reconciliation")
 
 
 @command(router, "/{reconciliation}/run", makes=RunReconciliation, answer=ReconciliationChanged, status=200)

@@ -21,7 +21,7 @@ KEY, ACTOR = "key", "actor"
 NAMING: Final = frozenset(
     (
         "about account actor author batch customer employee hold initiator number order owner parent payment "
-        "payroll person post principal quote settlement slug stream transaction"
+        "payroll person post principal quote reconciliation settlement slug stream transaction"
     ).split()
 )
 """Parameters of paths and queries whose value names a person, or a thing that may be a person's."""

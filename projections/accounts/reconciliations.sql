@@ -5,7 +5,7 @@
 CREATE TABLE reconciliations (
     lines                  bigint NOT NULL,
     skipped                bigint NOT NULL,
-    days                   bigint NOT NULL,
+    days_apart             bigint NOT NULL,
     version                bigint NOT NULL,
     position               bigint NOT NULL,
     opened_at              timestamptz NOT NULL,
@@ -36,7 +36,7 @@ CREATE INDEX reconciliations_of_account ON reconciliations (account, position);
 CREATE INDEX reconciliations_of_subject ON reconciliations (subject);
 CREATE INDEX reconciliations_with_status ON reconciliations (status, position);
 
-COMMENT ON TABLE reconciliations IS 'One row a reconciliation, as it is now: an account of ours beside a statement that somebody else made of it. Amounts in minor units, as the statement says them.';
+COMMENT ON TABLE reconciliations IS 'One row a reconciliation, as it is now: an account beside a statement that somebody else made of it. Amounts in minor units, as the statement says them.';
 COMMENT ON COLUMN reconciliations.reconciliation IS 'Public id; also the name of its stream in the log.';
 COMMENT ON COLUMN reconciliations.account IS 'Our account.';
 COMMENT ON COLUMN reconciliations.currency IS 'ISO 4217 code.';
@@ -48,7 +48,7 @@ COMMENT ON COLUMN reconciliations.opening IS 'The balance with which the stateme
 COMMENT ON COLUMN reconciliations.closing IS 'The balance with which it closes.';
 COMMENT ON COLUMN reconciliations.lines IS 'How many lines it has.';
 COMMENT ON COLUMN reconciliations.skipped IS 'Entries of its file that were not booked, and are no lines.';
-COMMENT ON COLUMN reconciliations.days IS 'By how many days the value dates of a line and an entry may differ.';
+COMMENT ON COLUMN reconciliations.days_apart IS 'By how many days the value dates of a line and an entry may differ.';
 COMMENT ON COLUMN reconciliations.status IS 'open, closed or abandoned.';
 COMMENT ON COLUMN reconciliations.running IS 'Whether its lines are being matched by the rules.';
 COMMENT ON COLUMN reconciliations.ambiguous IS 'The numbers of lines that more than one entry fits, by the last run of the rules.';
@@ -67,9 +67,9 @@ COMMENT ON COLUMN reconciliations.last_at IS 'When that was recorded, UTC.';
 
 CREATE OR REPLACE VIEW reporting.reconciliations AS
 SELECT t.reconciliation, t.account, t.currency, t.statement, t.mirrored, t.since, t.until,
-       t.opening * c.minor_unit AS opening, t.closing * c.minor_unit AS closing, t.lines, t.skipped, t.days, t.status,
-       t.running, t.ambiguous, t.lines_left, t.outside_account, t.opened_by, t.version, t.position, t.opened_at,
-       t.last_position, t.last_at
+       t.opening * c.minor_unit AS opening, t.closing * c.minor_unit AS closing, t.lines, t.skipped, t.days_apart,
+       t.status, t.running, t.ambiguous, t.lines_left, t.outside_account, t.opened_by, t.version, t.position,
+       t.opened_at, t.last_position, t.last_at
   FROM read.reconciliations t JOIN read.currencies c USING (currency);
 
 COMMENT ON VIEW reporting.reconciliations IS 'One row a reconciliation, as it is now. Amounts in major units, as the statement says them.';
@@ -84,7 +84,7 @@ COMMENT ON COLUMN reporting.reconciliations.opening IS 'The balance with which t
 COMMENT ON COLUMN reporting.reconciliations.closing IS 'The balance with which it closes.';
 COMMENT ON COLUMN reporting.reconciliations.lines IS 'How many lines it has.';
 COMMENT ON COLUMN reporting.reconciliations.skipped IS 'Entries of its file that were not booked, and are no lines.';
-COMMENT ON COLUMN reporting.reconciliations.days IS 'By how many days the value dates of a line and an entry may differ.';
+COMMENT ON COLUMN reporting.reconciliations.days_apart IS 'By how many days the value dates of a line and an entry may differ.';
 COMMENT ON COLUMN reporting.reconciliations.status IS 'open, closed or abandoned.';
 COMMENT ON COLUMN reporting.reconciliations.running IS 'Whether its lines are being matched by the rules.';
 COMMENT ON COLUMN reporting.reconciliations.ambiguous IS 'The numbers of lines that more than one entry fits, by the last run of the rules.';

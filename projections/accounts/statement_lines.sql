@@ -6,9 +6,6 @@ CREATE TABLE statement_parts (
     first          bigint NOT NULL,
     count          bigint NOT NULL,
     position       bigint NOT NULL,
-    last_position  bigint NOT NULL,
-    last_at        timestamptz NOT NULL,
-    texts_erased   boolean NOT NULL,
     part           text COLLATE "C" NOT NULL,
     reconciliation text COLLATE "C" NOT NULL,
     subject        text COLLATE "C" NOT NULL,
@@ -26,10 +23,7 @@ COMMENT ON COLUMN statement_parts.subject IS 'The person, or the session, whose 
 COMMENT ON COLUMN statement_parts.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN statement_parts.first IS 'The number of its first line in the statement, from 1.';
 COMMENT ON COLUMN statement_parts.count IS 'How many lines it has.';
-COMMENT ON COLUMN statement_parts.texts_erased IS 'Whether the texts of its lines are gone with the key.';
 COMMENT ON COLUMN statement_parts.position IS 'Position in the log of the event that listed it.';
-COMMENT ON COLUMN statement_parts.last_position IS 'Position in the log of its last change.';
-COMMENT ON COLUMN statement_parts.last_at IS 'When that was recorded, UTC.';
 
 CREATE TABLE statement_lines (
     number         bigint NOT NULL,
@@ -64,7 +58,7 @@ COMMENT ON COLUMN statement_lines.erasure IS 'Position in the log at which its t
 -- Reporting views.
 
 CREATE OR REPLACE VIEW reporting.statement_parts AS
-SELECT t.part, t.reconciliation, t.currency, t.first, t.count, t.texts_erased, t.position, t.last_position
+SELECT t.part, t.reconciliation, t.currency, t.first, t.count, t.position, t.position AS last_position
   FROM read.statement_parts t;
 
 COMMENT ON VIEW reporting.statement_parts IS 'One row a part of a statement that is reconciled.';
@@ -73,7 +67,6 @@ COMMENT ON COLUMN reporting.statement_parts.reconciliation IS 'The session.';
 COMMENT ON COLUMN reporting.statement_parts.currency IS 'ISO 4217 code.';
 COMMENT ON COLUMN reporting.statement_parts.first IS 'The number of its first line in the statement, from 1.';
 COMMENT ON COLUMN reporting.statement_parts.count IS 'How many lines it has.';
-COMMENT ON COLUMN reporting.statement_parts.texts_erased IS 'Whether the texts of its lines are gone with the key.';
 COMMENT ON COLUMN reporting.statement_parts.position IS 'Position in the log of the event that listed it.';
 COMMENT ON COLUMN reporting.statement_parts.last_position IS 'Position in the log of the last event that changed this row.';
 

@@ -161,7 +161,14 @@ def _open(
     side: WriteSide, parsed: ParsedStatement, account: str, outside_account: str, mirrored: bool, days: int
 ) -> Answer:
     id = new_id(RECONCILIATION)
-    command = OpenReconciliation(id, account, parsed.statement, mirrored, days, outside_account)
+    command = OpenReconciliation(
+        reconciliation=id,
+        account=account,
+        statement=parsed.statement,
+        mirrored=mirrored,
+        days_apart=days,
+        outside_account=outside_account,
+    )
     # Each call is a request of its own: the domain says that a statement was brought before, and by which session.
     [answer] = side.executor.execute([system_submission(PRINCIPAL, id, command, id, side.log, now())])
     return answer

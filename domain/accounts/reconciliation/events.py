@@ -64,7 +64,7 @@ class ReconciliationOpened(Event, frozen=True):
     closing: int
     lines: int
     skipped: int  # entries of the file that are not booked, and so are no lines
-    days: int  # by which the value dates of a line and an entry may differ
+    days_apart: int  # by which the value dates of a line and an entry may differ
     digest: str  # of the figures of the statement
     operator: str
     subject: str  # whose key seals the texts of the statement

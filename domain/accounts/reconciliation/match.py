@@ -180,7 +180,7 @@ def match_by_rules(command: MatchByRules, states: States, context: Context) -> D
             and isinstance(lines, list)
             and isinstance(entries, list)
             and not any(line.by_hand for line in lines)
-            and fits(match.rule, [line.outside for line in lines], entries, session.days)
+            and fits(match.rule, [line.outside for line in lines], entries, session.days_apart)
         ):
             made.make(match.match, match.rule, lines, entries, 0, None)
     if not made.events:
@@ -226,7 +226,7 @@ def undo(command: UndoMatch, states: States, context: Context) -> Decision:
         return session
     match = found(states, command.match, ReconciliationMatch)
     if match is None or match.reconciliation != session.id:
-        return Unknown("match", command.match)
+        return Unknown("reconciliation_match", command.match)
     if match.undone:
         return Refused("match_undone", {"match": match.id})
     claims = tuple(map(entry_claim, match.entries))

@@ -75,7 +75,7 @@ class Reconciliation(Value, frozen=True):
     digest: str
     mirrored: bool
     lines: int
-    days: int
+    days_apart: int
     status: Status = "open"
 
     @property
@@ -105,7 +105,7 @@ def evolve(state: Reconciliation | None, event: SessionEvent) -> Reconciliation:
             digest=event.digest,
             mirrored=event.mirrored,
             lines=event.lines,
-            days=event.days,
+            days_apart=event.days_apart,
         )
     if state is None:
         raise ValueError(f"{event.originator_id} begins with {type(event).__name__}, not with ReconciliationOpened")
@@ -130,7 +130,7 @@ class OpenReconciliation(Value, frozen=True):
     account: str
     statement: Statement
     mirrored: bool  # whether their credit is our debit
-    days: int  # by which the value dates of a line and an entry may differ
+    days_apart: int  # by which the value dates of a line and an entry may differ
     outside_account: Personal | None = None
 
     @property
@@ -207,7 +207,7 @@ def open_session(command: OpenReconciliation, states: States, context: Context) 
     statement = command.statement
     if statement.currency not in EXPONENTS:
         return Unknown("currency", statement.currency)
-    refusal = refuse_statement(statement) or _refuse_days(command.days)
+    refusal = refuse_statement(statement) or _refuse_days(command.days_apart)
     if refusal is not None:
         return refusal
     account = found(states, command.account, Account)
@@ -244,7 +244,7 @@ def open_session(command: OpenReconciliation, states: States, context: Context) 
         closing=statement.closing,
         lines=len(statement.lines),
         skipped=statement.skipped,
-        days=command.days,
+        days_apart=command.days_apart,
         digest=command.digest,
         operator=context.principal.id,
         subject=subject,
@@ -384,7 +384,7 @@ def check(before: Reconciliation | None, events: Sequence[SessionEvent], decided
     for event in events:
         id = event.originator_id
         if isinstance(event, ReconciliationOpened):
-            refusal = _refuse_days(event.days) or refuse_other_than_code("id of the statement", event.statement)
+            refusal = _refuse_days(event.days_apart) or refuse_other_than_code("id of the statement", event.statement)
             if session is not None or event.currency not in EXPONENTS or not 0 <= event.lines <= MOST_LINES:
                 yield Broken(event, f"{id} is opened again, in no currency, or with {event.lines} lines")
         else:

@@ -29,7 +29,7 @@ def proposed_matches(connection: Connection[Any], arguments: Mapping[str, str | 
     if session is None or entries is None:
         return {"proposals": "[]", "ambiguous": "[]", "too_many": session is not None}
     free = free_lines(connection, session.reconciliation, mirrored=session.mirrored)
-    proposed = propose(free, entries, session.days)
+    proposed = propose(free, entries, session.days_apart)
     first = _bounded(proposed.proposals)
     ambiguous = () if first else proposed.ambiguous
     return {"proposals": _json(first), "ambiguous": _json(ambiguous), "too_many": False}
@@ -37,7 +37,7 @@ def proposed_matches(connection: Connection[Any], arguments: Mapping[str, str | 
 
 def _entries(connection: Connection[Any], session: ReconciliationRow) -> list[OwnEntry] | None:
     """The entries that no match has, with value dates near the period; None if they are too many."""
-    days = timedelta(days=session.days)
+    days = timedelta(days=session.days_apart)
     since, until = max(session.since, date.min + days) - days, min(session.until, date.max - days) + days
     found: list[OwnEntry] = []
     for page, _ in pages_of_entries(connection, session.account, since, until):

@@ -37,7 +37,7 @@ from projections.engine.writing import Row
 
 TABLE = read_table(
     "reconciliations",
-    "One row a reconciliation, as it is now: an account of ours beside a statement that somebody else made of it. "
+    "One row a reconciliation, as it is now: an account beside a statement that somebody else made of it. "
     "Amounts in minor units, as the statement says them.",
     code("reconciliation", "Public id; also the name of its stream in the log.", key=True),
     code("account", "Our account."),
@@ -50,7 +50,7 @@ TABLE = read_table(
     total("closing", "The balance with which it closes."),
     number("lines", "How many lines it has."),
     number("skipped", "Entries of its file that were not booked, and are no lines."),
-    number("days", "By how many days the value dates of a line and an entry may differ."),
+    number("days_apart", "By how many days the value dates of a line and an entry may differ."),
     code("status", "open, closed or abandoned."),
     flag("running", "Whether its lines are being matched by the rules."),
     json_value("ambiguous", "The numbers of lines that more than one entry fits, by the last run of the rules."),
@@ -87,7 +87,7 @@ def opened(row: Row, event: ReconciliationOpened) -> Row:
         "closing": event.closing,
         "lines": event.lines,
         "skipped": event.skipped,
-        "days": event.days,
+        "days_apart": event.days_apart,
         "status": "open",
         "running": True,
         "ambiguous": "[]",
@@ -161,7 +161,7 @@ class ReconciliationRow:
     closing: int
     lines: int
     skipped: int
-    days: int
+    days_apart: int
     status: str
     running: bool
     ambiguous: list[int]

@@ -17,11 +17,9 @@ from projections.engine.columns import (
     code,
     day,
     erasure,
-    flag,
     free_text,
     index,
     json_value,
-    moment,
     number,
     read_table,
 )
@@ -43,13 +41,9 @@ TABLE = read_table(
     code("currency", "ISO 4217 code."),
     number("first", "The number of its first line in the statement, from 1."),
     number("count", "How many lines it has."),
-    flag("texts_erased", "Whether the texts of its lines are gone with the key."),
     number("position", "Position in the log of the event that listed it."),
-    number("last_position", "Position in the log of its last change."),
-    moment("last_at", "When that was recorded, UTC."),
     index("statement_parts_of_subject", "subject"),
     index("statement_parts_of_session", "reconciliation", "first"),
-    personal=PersonalText("subject", {}, flags=("texts_erased",)),
 )
 LINES = read_table(
     "statement_lines",
@@ -71,8 +65,7 @@ LINES = read_table(
 
 
 def listed(row: Row, event: StatementPartListed) -> Row:
-    """A part of a statement. Only an erasure changes it later."""
-    _, erased = erasable_texts(event.texts, len(event.lines))
+    """A part of a statement. Nothing changes it."""
     return {
         **row,
         "reconciliation": event.reconciliation,
@@ -80,7 +73,6 @@ def listed(row: Row, event: StatementPartListed) -> Row:
         "currency": event.currency,
         "first": event.first,
         "count": len(event.lines),
-        "texts_erased": erased,
         "position": row["last_position"],
     }
 
@@ -109,7 +101,7 @@ VIEWS = (
     View(
         TABLE,
         "One row a part of a statement that is reconciled.",
-        ("part", "reconciliation", "currency", "first", "count", "texts_erased", "position", last_position()),
+        ("part", "reconciliation", "currency", "first", "count", "position", last_position("t.position")),
     ),
     View(
         LINES,
@@ -160,10 +152,11 @@ class StatementLineRow:
 LINES_OF_SESSION = """
 SELECT * FROM (
     SELECT l.number, l.booked_on, l.value_date, l.amount, l."references", l.bank_reference, l.counterparty, l.text,
-           p.texts_erased, CASE WHEN m."match" IS NOT NULL THEN 'matched'
-                                WHEN l.number = ANY (%(ambiguous)s) THEN 'ambiguous' ELSE 'unmatched' END AS state,
+           l.erasure IS NOT NULL, CASE WHEN m."match" IS NOT NULL THEN 'matched'
+                                       WHEN l.number = ANY (%(ambiguous)s) THEN 'ambiguous'
+                                       ELSE 'unmatched' END AS state,
            m."match", m.rule
-      FROM read.statement_lines l JOIN read.statement_parts p USING (part)
+      FROM read.statement_lines l
       LEFT JOIN LATERAL (
         SELECT o."match", o.rule FROM read.reconciliation_match_lines x
           JOIN read.reconciliation_matches o USING ("match")

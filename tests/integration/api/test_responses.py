@@ -90,6 +90,7 @@ RECURS = (
     "/v1/settlement-agreements",
     "/v1/interest",
     "/v1/payrolls",
+    "/v1/reconciliations",
     "/v1/webhooks",
 )
 """Areas whose commands are sent as their samples."""
@@ -101,8 +102,9 @@ def of_what_recurs(service: Service) -> None:
             request = sample(service)
             service.post(request.path(route).removeprefix("/v1/"), request.body, role="operator")
     merchant, earning = (SAMPLES[kind].one(service).partition(":")[2] for kind in ("settlement_agreement", "interest"))
-    payment, settlement, payroll, webhook = (
-        SAMPLES[kind].one(service) for kind in ("recurring_payment", "settlement", "payroll", "webhook")
+    payment, settlement, payroll, reconciliation, webhook = (
+        SAMPLES[kind].one(service)
+        for kind in ("recurring_payment", "settlement", "payroll", "reconciliation", "webhook")
     )
     for read in (
         *("policies/calendar", "policies/calendar/versions"),
@@ -110,6 +112,10 @@ def of_what_recurs(service: Service) -> None:
         *("settlement-agreements", f"settlement-agreements/{merchant}", "settlements", f"settlements/{settlement}"),
         *("interest", f"interest/{earning}", f"interest/{earning}/credits"),
         *("payrolls", f"payrolls/{payroll}", f"payrolls/{payroll}/items"),
+        *(
+            "reconciliations",
+            *(f"reconciliations/{reconciliation}{of}" for of in ("", "/lines", "/entries", "/matches")),
+        ),
         *("webhooks", f"webhooks/{webhook}", f"webhooks/{webhook}/deliveries", f"webhooks/{webhook}/progress"),
     ):
         service.get(read, role="operator")

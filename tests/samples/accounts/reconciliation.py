@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from domain.accounts.account.state import Account
 from domain.accounts.posting import TransactionPosted
-from domain.accounts.reconciliation.events import EntryName
 from domain.accounts.reconciliation.claims import entry_claim
+from domain.accounts.reconciliation.events import EntryName
 from domain.accounts.reconciliation.match import MatchByHand, ReconciliationMatch
 from domain.accounts.reconciliation.matching import OwnEntry
 from domain.accounts.reconciliation.part import ReconciliationPart
@@ -195,9 +195,9 @@ RULES = {
     ),
     "match_days": RuleSample(
         given=READY,
-        broken=replace(OPEN, days=32),
+        broken=replace(OPEN, days_apart=32),
         sentence="The value dates of a line and an entry may differ by 0 to 31 days; the command asks for 32.",
-        kept=(replace(OPEN, days=31),),
+        kept=(replace(OPEN, days_apart=31),),
     ),
     "statement_known": RuleSample(
         given=(*READY, OPEN),
@@ -338,7 +338,7 @@ EVENTS = (
         type="reconciliation.opened.v1",
         stream="recon_0000000000000000000000008y",
         version=1,
-        payload='{"account":"acct_0000000000000000000000001b","closing":99900,"currency":"EUR","days":3,"digest":"0eaebebc37bd424c62513c1131bd11f017c3cc67ebbddd8cff97f17c893e15da","lines":1,"mirrored":false,"opening":0,"operator":"tester","outside_account":"2.n4Wd6bQbbSFdGdEUHmpyTlwcu3U4oZZ8jp0zx4h7Lx5INeRJ2D7OdGGj","since":"2026-10-22","skipped":0,"statement":"S-0000008y","subject":"owner-1","until":"2026-11-21"}',
+        payload='{"account":"acct_0000000000000000000000001b","closing":99900,"currency":"EUR","days_apart":3,"digest":"0eaebebc37bd424c62513c1131bd11f017c3cc67ebbddd8cff97f17c893e15da","lines":1,"mirrored":false,"opening":0,"operator":"tester","outside_account":"2.n4Wd6bQbbSFdGdEUHmpyTlwcu3U4oZZ8jp0zx4h7Lx5INeRJ2D7OdGGj","since":"2026-10-22","skipped":0,"statement":"S-0000008y","subject":"owner-1","until":"2026-11-21"}',
         means={
             "account": "acct_0000000000000000000000001b",
             "currency": "EUR",
@@ -350,7 +350,7 @@ EVENTS = (
             "closing": 99900,
             "lines": 1,
             "skipped": 0,
-            "days": 3,
+            "days_apart": 3,
             "digest": "0eaebebc37bd424c62513c1131bd11f017c3cc67ebbddd8cff97f17c893e15da",
             "operator": "tester",
             "subject": "owner-1",

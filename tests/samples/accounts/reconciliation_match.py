@@ -171,7 +171,7 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         one, entry = chance.choice(left), chance.choice(entries)
         difference = one.amount - entry.amount
         return MatchByHand(session.id, ledger.new_id(MATCH), (one.number,), (entry.name,), difference, "as they\tsay")
-    proposed = propose([one.outside for one in left if not one.by_hand], entries, session.days).proposals
+    proposed = propose([one.outside for one in left if not one.by_hand], entries, session.days_apart).proposals
     matches = [ProposedMatch(ledger.new_id(MATCH), one.rule, one.lines, one.entries) for one in proposed]
     return MatchByRules(session.id, tuple(matches[:MOST_MATCHES]))
 
