@@ -102,20 +102,17 @@ def of_what_recurs(service: Service) -> None:
             request = sample(service)
             service.post(request.path(route).removeprefix("/v1/"), request.body, role="operator")
     merchant, earning = (SAMPLES[kind].one(service).partition(":")[2] for kind in ("settlement_agreement", "interest"))
-    payment, settlement, payroll, reconciliation, webhook = (
-        SAMPLES[kind].one(service)
-        for kind in ("recurring_payment", "settlement", "payroll", "reconciliation", "webhook")
+    payment, settlement, payroll, webhook = (
+        SAMPLES[kind].one(service) for kind in ("recurring_payment", "settlement", "payroll", "webhook")
     )
+    session = f"reconciliations/{SAMPLES['reconciliation'].one(service)}"
     for read in (
         *("policies/calendar", "policies/calendar/versions"),
         *("recurring-payments", f"recurring-payments/{payment}", f"recurring-payments/{payment}/runs"),
         *("settlement-agreements", f"settlement-agreements/{merchant}", "settlements", f"settlements/{settlement}"),
         *("interest", f"interest/{earning}", f"interest/{earning}/credits"),
         *("payrolls", f"payrolls/{payroll}", f"payrolls/{payroll}/items"),
-        *(
-            "reconciliations",
-            *(f"reconciliations/{reconciliation}{of}" for of in ("", "/lines", "/entries", "/matches")),
-        ),
+        *("reconciliations", session, f"{session}/lines", f"{session}/entries", f"{session}/matches"),
         *("webhooks", f"webhooks/{webhook}", f"webhooks/{webhook}/deliveries", f"webhooks/{webhook}/progress"),
     ):
         service.get(read, role="operator")

@@ -949,4 +949,4 @@ EVENTS = (
     ),
 )
 
-SAMPLES = Samples(events=EVENTS, one=with_balance, rules=RULES, routes=ROUTES, life=life, weight=4)
+SAMPLES = Samples(events=EVENTS, one=with_balance, rules=RULES, routes=ROUTES, life=life, weight=5)

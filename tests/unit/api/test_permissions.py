@@ -164,10 +164,7 @@ def may(role: Role, method: str, path: str) -> bool:
             "/v1/templates",
             "/v1/rates",
             "/v1/rates/{pair}/withdraw",
-            "/v1/reconciliations/{reconciliation}/abandon",
-            "/v1/reconciliations/{reconciliation}/close",
-            "/v1/reconciliations/{reconciliation}/matches/{match}/undo",
-            "/v1/reconciliations/{reconciliation}/reopen",
+            "/v1/reconciliations/{reconciliation}/matches",
             "/v1/interest",
             "/v1/settlement-agreements",
         )

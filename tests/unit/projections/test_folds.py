@@ -156,8 +156,8 @@ WITHOUT_TABLE = (
     "LinesMatched",
     "LinesUnmatched",
 )
-"""Who is an administrator is among the roles of the person. A chart that was created has no nodes. Which lines are matched is in the
-rows of their matches."""
+"""Who is an administrator is among the roles of the person. A chart that was created has no nodes. A match
+has the lines that are matched."""
 PRIVACY = (
     "LegalHoldPlaced",
     "LegalHoldLifted",
