@@ -42,9 +42,7 @@ def read_camt053(file: str | bytes) -> list[ParsedStatement]:
     message = root.node("BkToCstmrStmt")
     if message is None:
         found = next((child.name for child in root if isinstance(child, Node)), root.name)
-        raise StatementFileError(
-            f"{root.where}: the file is no camt.053, which has a BkToCstmrStmt; it has {found[:40]}"
-        )
+        raise StatementFileError(f"{root.where}: a camt.053 has a BkToCstmrStmt, and the file has {found[:40]}")
     statements = [_statement(one) for one in message.children("Stmt")]
     if not statements:
         raise StatementFileError(f"{message.where}: it has no Stmt")

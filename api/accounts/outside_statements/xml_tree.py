@@ -11,6 +11,8 @@ from defusedxml.ElementTree import DefusedXMLParser
 from api.accounts.outside_statements.parsed import StatementFileError
 
 MOST_DEPTH: Final = 40
+MOST_NAME: Final = 40
+"""Characters of the name of an element in a sentence."""
 MOST_ELEMENTS: Final = 500_000
 """Elements of a file. 5,000 lines of a statement with everything in them have half as many."""
 
@@ -50,7 +52,7 @@ class Node(Element):
     @property
     def where(self) -> str:
         """Where it is, for sentences."""
-        return f"line {self.line}: {self.name}"
+        return f"line {self.line}: {self.name[:MOST_NAME]}"
 
 
 class _BoundedTree(TreeBuilder):
@@ -90,7 +92,8 @@ def xml_tree(file: str | bytes) -> Node:
         root = parser.close()
     except ParseError as error:
         line, _ = error.position
-        raise StatementFileError(f"line {line}: the file is no XML, or is cut: {error.msg.partition(':')[0]}") from None
+        why = str(error).partition(":")[0]
+        raise StatementFileError(f"line {line}: the file is no XML, or is cut: {why}") from None
     except DefusedXmlException:
         line = parser.parser.CurrentLineNumber
         raise StatementFileError(
