@@ -551,7 +551,7 @@ async def open_reconciliation_of_file(caller: Caller, body: StatementFileBody) -
     try:
         found = await run_in_threadpool(_read, body)
     except StatementFileError as error:
-        raise Problem("malformed", f"{str(error)[0].upper()}{str(error)[1:]}.") from None
+        raise Problem("malformed", f"{str(error).removesuffix('.')}.") from None
     return _opening(caller, body.account, found.statement, body.mirrored, body.days_apart, body.outside_account)
 
 
