@@ -355,7 +355,7 @@ class ReconciliationLine(TypedDict):
     erased: Annotated[bool, Field(description="Whether its texts are gone with a key")]
     state: Annotated[str, one_of(LineState)]
     match: str | None
-    rule: Annotated[str | None, one_of(MatchRule), Field(description="What matched it")]
+    rule: Annotated[Annotated[str, one_of(MatchRule)] | None, Field(description="What matched it")]
 
 
 class UnmatchedEntry(TypedDict):
