@@ -34,6 +34,7 @@ from domain.accounts.reconciliation.statement import (
 from domain.accounts.transaction import Deposit
 from domain.claims import Claim
 from domain.money import MAX_AMOUNT
+from tests.samples.accounts import account as account_samples
 from tests.samples.accounts.account import REASON, with_balance
 from tests.samples.sample import Request, RuleSample, Samples, StoredEvent, World, no_code
 from tests.support.memory_ledger import TODAY, MemoryLedger, opening
@@ -276,7 +277,7 @@ def life(ledger: MemoryLedger, chance: Random) -> Any:
         return chance.choice(commands)
     accounts = [one for one in ledger.of(Account) if one.balance]
     if not accounts:
-        return opening("banks", minimum=None)
+        return account_samples.life(ledger, chance)
     account = chance.choice(accounts)
     mirrored = account.profile.internal
     lines = [
