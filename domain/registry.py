@@ -33,6 +33,10 @@ from domain.accounts.payroll import part as payroll_part
 from domain.accounts.payroll import process as payroll_process
 from domain.accounts.payroll import run as payroll_run
 from domain.accounts.periods import sealing, year_closing
+from domain.accounts.reconciliation import match as reconciliation_match
+from domain.accounts.reconciliation import part as reconciliation_part
+from domain.accounts.reconciliation import process as reconciliation_process
+from domain.accounts.reconciliation import session as reconciliation
 from domain.accounts.recurring import process as recurring_payments
 from domain.accounts.settlement import agreement, payout, running, settlement
 from domain.accounts.transaction.conditions import Conditioned, decide_conditioned
@@ -69,6 +73,9 @@ AGGREGATES: tuple[Aggregate, ...] = (
     agreement.AGGREGATE,
     settlement.AGGREGATE,
     crediting.AGGREGATE,
+    reconciliation.AGGREGATE,
+    reconciliation_part.AGGREGATE,
+    reconciliation_match.AGGREGATE,
     order.AGGREGATE,
     post.AGGREGATE,
     process.AGGREGATE,
@@ -213,6 +220,7 @@ MANAGERS: tuple[ProcessManager, ...] = (
     running.MANAGER,
     payout.MANAGER,
     interest_running.MANAGER,
+    reconciliation_process.MANAGER,
     mailing.MANAGER,
     notice.MANAGER,
 )

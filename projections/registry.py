@@ -20,6 +20,9 @@ from projections.accounts.periods.fold import PERIODS
 from projections.accounts.posting_policy import POSTING_POLICY
 from projections.accounts.quotes import QUOTES
 from projections.accounts.rates import RATES
+from projections.accounts.reconciliations.matches import RECONCILIATION_MATCHES
+from projections.accounts.reconciliations.sessions import RECONCILIATIONS
+from projections.accounts.reconciliations.statement_lines import STATEMENT_LINES
 from projections.accounts.recurring_payments import RECURRING_PAYMENTS
 from projections.accounts.risk_assessments import RISK_ASSESSMENTS
 from projections.accounts.risk_rules import RISK_RULES
@@ -69,6 +72,9 @@ PROJECTIONS: tuple[Projection, ...] = (
     SETTLEMENT_AGREEMENTS,
     SETTLEMENTS,
     INTEREST,
+    RECONCILIATIONS,
+    STATEMENT_LINES,
+    RECONCILIATION_MATCHES,
     PROCESSES,
     PEOPLE,
     APPROVALS,

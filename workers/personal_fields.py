@@ -32,6 +32,7 @@ _WHY_ACCOUNT: Final = Kept("to explain to the owner, and to an auditor, why the 
 _PROFILE: Final = Kept("the person wants it to be shown; they can replace it")
 _WRITING: Final = Kept("it is what the author publishes, and earlier revisions can be read")
 _RESOLUTION: Final = Kept("to explain to an auditor why an operator intervened")
+_OUTSIDE: Final = Kept("to tell what a line of a statement is about, where it has to be matched by hand")
 _HOLD: Final = Kept("to show on what ground an erasure was forbidden or allowed again")
 
 SEALED: Final[Mapping[tuple[str, str], Kept]] = {
@@ -64,6 +65,14 @@ SEALED: Final[Mapping[tuple[str, str], Kept]] = {
     ("payroll.stopped.v1", "reason"): _RESOLUTION,
     ("long_batch.stopped.v1", "reason"): Kept("to show later why the long batch was stopped"),
     ("payroll.item_given_up.v1", "reason"): _RESOLUTION,
+    ("reconciliation.opened.v1", "outside_account"): Kept("to show that the statement is of the right account"),
+    ("reconciliation.part_listed.v1", "counterparties"): _OUTSIDE,
+    ("reconciliation.part_listed.v1", "texts"): _OUTSIDE,
+    ("reconciliation.closed.v1", "reason"): _RESOLUTION,
+    ("reconciliation.reopened.v1", "reason"): _RESOLUTION,
+    ("reconciliation.abandoned.v1", "reason"): _RESOLUTION,
+    ("reconciliation.match_made.v1", "reason"): _RESOLUTION,
+    ("reconciliation.match_undone.v1", "reason"): _RESOLUTION,
     ("person.registered.v1", "username"): Kept("to sign in, and to name the person to others"),
     ("person.registered.v1", "email"): Kept("to sign in, and to send what the person asks for, such as a new password"),
     ("person.registered.v1", "name"): Kept("to address the person"),

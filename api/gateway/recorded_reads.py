@@ -21,7 +21,8 @@ KEY, ACTOR = "key", "actor"
 NAMING: Final = frozenset(
     (
         "about account actor author batch customer employee hold initiator long_batch number order owner parent "
-        "payment payroll person post principal quote settlement slug stream transaction transfer_order"
+        "payment payroll person post principal quote reconciliation settlement slug stream transaction "
+        "transfer_order"
     ).split()
 )
 """Parameters of paths and queries whose value names a person, or a thing that may be a person's."""

@@ -42,6 +42,17 @@ from domain.accounts.periods.state import PeriodFigures
 from domain.accounts.periods.year import CloseYear
 from domain.accounts.posting import Entry, entries_between, internal_account, pair_account
 from domain.accounts.posting_policy import ChangePostingPolicy, ChangeRiskRules
+from domain.accounts.reconciliation.events import EntryName
+from domain.accounts.reconciliation.match import MatchByHand, MatchByRules, ProposedMatch, UndoMatch
+from domain.accounts.reconciliation.session import (
+    AbandonReconciliation,
+    CloseReconciliation,
+    FinishRun,
+    OpenReconciliation,
+    ReopenReconciliation,
+    RunReconciliation,
+)
+from domain.accounts.reconciliation.statement import MATCH, RECONCILIATION, Statement, StatementLine
 from domain.accounts.recurring import (
     RECURRING,
     CancelRecurringPayment,
@@ -227,6 +238,7 @@ def write_books(database: Database) -> None:
         _settlements(ledger)
         _interest(ledger)
         _payrolls(ledger)
+        _reconciliations(ledger)
         _closings(ledger)
         _recurring(ledger)
         _transfer_orders(ledger)
@@ -729,6 +741,35 @@ def _payrolls(ledger: Ledger) -> None:
         GiveUpPayrollItem(parts, 3, "paid by cheque"),
         run(stopped, "2026-11", many),
         StopPayroll(stopped, "the wrong month"),
+    )
+    for command in commands:
+        ledger.accepted(command)
+
+
+def _reconciliations(ledger: Ledger) -> None:
+    """A session with a match by a rule and one that is undone, closed and reopened; and one that is abandoned."""
+    account, first, second = ledger.account(owner="owner-6"), new_id(TRANSACTION), new_id(TRANSACTION)
+    kept, given_up, undone = new_id(RECONCILIATION), new_id(RECONCILIATION), new_id(MATCH)
+    lines = (
+        StatementLine(TODAY, TODAY, 7_013, ("INV-7013",), "BANK-1", "Ada Lovelace", "for the engine"),
+        StatementLine(TODAY, TODAY, 7_019),
+    )
+    statement = Statement("2026-11/1", "EUR", TODAY, TODAY, 0, 14_032, lines)
+    other = Statement("2026-11/2", "EUR", TODAY, TODAY, 0, 7_013, lines[:1])
+    proposed = ProposedMatch(new_id(MATCH), "reference", (1,), (EntryName(first, 2),))
+    commands = (
+        Deposit(first, account, 7_013, "EUR", TODAY, "INV-7013"),
+        Deposit(second, account, 7_019, "EUR", TODAY),
+        OpenReconciliation(kept, account, statement, False, 3, "DE89370400440532013000"),
+        MatchByRules(kept, (proposed,)),
+        MatchByHand(kept, undone, (2,), (EntryName(second, 2),)),
+        UndoMatch(kept, undone, "another payer"),
+        FinishRun(kept, (2,)),
+        RunReconciliation(kept),
+        CloseReconciliation(kept, "one line is asked about"),
+        ReopenReconciliation(kept, "the payer answered"),
+        OpenReconciliation(given_up, account, other, False, 3),
+        AbandonReconciliation(given_up, "the wrong account"),
     )
     for command in commands:
         ledger.accepted(command)

@@ -16,6 +16,7 @@ from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
 from workers.verify.periods import SEALS
 from workers.verify.prices import IN_FORCE
+from workers.verify.reconciliations import MATCHES
 from workers.verify.schema import SCHEMA
 from workers.verify.settlements import SETTLEMENTS
 from workers.verify.snapshots import SNAPSHOTS_HOLD
@@ -604,6 +605,70 @@ AGAINST_THE_RULES: Final = [
         CHECKPOINTS,
         STREAMS_KEEP_RULES,
         TABLES,
+    ),
+    forged(
+        "a line of a statement for another amount",
+        everywhere('"amount":7013,', '"amount":7014,', "type = 'reconciliation.part_listed.v1'"),
+        "its lines sum to 140.33, and it closes with 140.32",
+        MATCHES,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a match with an entry of another amount",
+        everywhere('"amount":7019,', '"amount":7018,', "type = 'reconciliation.match_made.v1'"),
+        "has another difference than 0",
+        MATCHES,
+        STREAMS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a match with an entry that does not exist",
+        everywhere('"entry":2', '"entry":3', "type = 'reconciliation.match_made.v1'"),
+        "and its unit claims others",
+        MATCHES,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a line that is matched twice",
+        everywhere('"number":2', '"number":1', "type = 'reconciliation.lines_matched.v1'"),
+        "is matched, and was matched by reconmch_",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "a match of other lines than its unit matches",
+        everywhere('"lines":\\[2\\]', '"lines":[1]', "type = 'reconciliation.match_made.v1'"),
+        "has the lines [1], and its unit matches [2]",
+        MATCHES,
+        UNITS_KEEP_RULES,
+        TABLES,
+    ),
+    forged(
+        "a match that is undone by another session",
+        everywhere('"reconciliation":"recon_0', '"reconciliation":"recon_1', "type = 'reconciliation.match_undone.v1'"),
+        "by another reconciliation than its own",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a session that is closed with lines left and no reason",
+        in_json("payload", '"reason":"[^"]*"', '"reason":null', "type = 'reconciliation.closed.v1'"),
+        "is closed with 1 lines left and no reason",
+        STREAMS_KEEP_RULES,
+    ),
+    forged(
+        "a session with another digest than its figures",
+        everywhere('"digest":"[0-9a-f]{8}', '"digest":"00000000', "type = 'reconciliation.opened.v1'"),
+        "and the figures of its lines are others",
+        UNITS_KEEP_RULES,
+    ),
+    forged(
+        "an abandoned session that keeps its statement",
+        everywhere('"holder":"recon_0', '"holder":"recon_1', "type = 'claim.released.v1'"),
+        "releases 0 of its claims",
+        STREAMS_KEEP_RULES,
+        UNITS_KEEP_RULES,
     ),
     forged(
         "a conversion that gives more than its rate",
@@ -1839,6 +1904,16 @@ READ: Final = [
     case("interest_credits: an amount", "UPDATE read.interest_credits SET amount = amount + 1", TABLES),
     case("payroll_runs: a status", "UPDATE read.payroll_runs SET status = 'running'", TABLES),
     case("payroll_items: an amount", "UPDATE read.payroll_items SET amount = amount + 1 WHERE number = 1", TABLES),
+    case("reconciliations: a status", "UPDATE read.reconciliations SET status = 'closed'", TABLES),
+    case("reconciliation_matches: a rule", "UPDATE read.reconciliation_matches SET rule = 'reference'", TABLES),
+    case("reconciliation_match_lines: a row deleted", "DELETE FROM read.reconciliation_match_lines", TABLES),
+    case(
+        "reconciliation_match_entries: an amount",
+        "UPDATE read.reconciliation_match_entries SET amount = amount + 1",
+        TABLES,
+    ),
+    case("statement_parts: a number", "UPDATE read.statement_parts SET first = first + 1", TABLES),
+    case("statement_lines: an amount", "UPDATE read.statement_lines SET amount = amount + 1", TABLES),
     case("transactions_that_waited: a row deleted", "DELETE FROM read.transactions_that_waited", TABLES),
     case("recurring_payments: an amount", "UPDATE read.recurring_payments SET amount = amount + 1", TABLES),
     case("recurring_runs: a row deleted", "DELETE FROM read.recurring_runs WHERE outcome = 'refused'", TABLES),
@@ -1875,7 +1950,9 @@ READ: Final = [
         " read.periods, read.period_figures, read.year_end_transactions,"
         " read.account_persons, read.holds, read.rates, read.quotes, read.conversions,"
         " read.settlement_agreements, read.settlements, read.interest, read.interest_credits,"
-        " read.payroll_runs, read.payroll_items, read.transactions_that_waited,"
+        " read.payroll_runs, read.payroll_items, read.reconciliations, read.reconciliation_matches,"
+        " read.reconciliation_match_lines, read.reconciliation_match_entries, read.statement_parts,"
+        " read.statement_lines, read.transactions_that_waited,"
         " read.fee_schedules, read.fee_schedule_versions, read.templates, read.template_versions,"
         " read.template_retirements, read.people, read.approvals, read.sign_ins, read.mails, read.processes,"
         " read.movements_booked_on_other_days, read.recurring_payments, read.recurring_runs,"

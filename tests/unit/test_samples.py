@@ -17,7 +17,7 @@ from tests.samples.sample import Samples
 from tests.support.memory_ledger import MemoryLedger
 
 UNITS = 4_000
-MOST_LIVES = 8
+MOST_LIVES = 16
 """Random lives that are lived until everything has happened. What needs more is too rare to be tried."""
 
 

@@ -14,6 +14,7 @@ from psycopg import Connection
 from domain.accounts.interest.running import DAILY_BALANCES
 from domain.accounts.periods.sealing import TRIAL_BALANCE_UNTIL
 from domain.accounts.periods.year_closing import YEAR_END_BALANCES
+from domain.accounts.reconciliation.process import PROPOSED_MATCHES
 from domain.accounts.settlement.running import MERCHANT_DAY
 from domain.process_manager import ProcessManager
 from domain.registry import MANAGERS
@@ -22,6 +23,7 @@ from eventstore.postgres.connect import connect
 from projections.accounts.interest import daily_balances
 from projections.accounts.merchant_days import MERCHANT_DAY_TABLES, merchant_day
 from projections.accounts.periods.figures import trial_balance_until, year_end_balances
+from projections.accounts.reconciliations.proposing import PROPOSAL_PROJECTIONS, proposed_matches
 from projections.engine.outage import DatabaseAwayError, Outage
 from projections.engine.runner import TRANSIENT
 from projections.engine.tables import ShapeError, outdated_among
@@ -41,6 +43,7 @@ QUERIES: Mapping[str, Query] = {
     TRIAL_BALANCE_UNTIL: Query(("movements", "trial_balance"), trial_balance_until),
     DAILY_BALANCES: Query(("movements",), daily_balances),
     MERCHANT_DAY: Query(MERCHANT_DAY_TABLES, merchant_day),
+    PROPOSED_MATCHES: Query(PROPOSAL_PROJECTIONS, proposed_matches),
     YEAR_END_BALANCES: Query(("movements", "trial_balance", "chart"), year_end_balances),
 }
 """What process managers may ask for, by name."""

@@ -19,6 +19,7 @@ from eventstore.log.read import Head
 from workers.verify.interest import BALANCES, COUNT_CREDITED, compare_balances
 from workers.verify.periods import COUNT_SEALS, SEALS, compare_seals
 from workers.verify.prices import COUNT_PRICES, IN_FORCE, PRICES
+from workers.verify.reconciliations import COUNT_MATCHES, MATCHES, compare_matches
 from workers.verify.report import SAMPLE, Check, Finding, checked
 from workers.verify.settlements import COUNT_SETTLEMENTS, SETTLEMENTS, compare_settlements
 from workers.verify.year_ends import COUNT_YEAR_ENDS, YEAR_ENDS, compare_year_ends
@@ -361,6 +362,7 @@ QUESTIONS: Final = (
     Question(SEALS, "sealed periods", (compare_seals(_ENTRIES),)),
     Question(YEAR_ENDS, "closed years", (compare_year_ends(_ENTRIES),)),
     Question(SETTLEMENTS, "settlements", (compare_settlements(_ENTRIES),)),
+    Question(MATCHES, "matches", (compare_matches(_ENTRIES),)),
     Question(BALANCES, "months of interest", (compare_balances(_ENTRIES),)),
     Question(IN_FORCE, "prices", (PRICES,)),
 )
@@ -459,6 +461,10 @@ def _due(log: Log, question: Question) -> tuple[int, Mapping[str, int]]:
         return row[0], {}
     if question.name == SETTLEMENTS:
         row = log.connection.execute(COUNT_SETTLEMENTS.encode(), log.parameters()).fetchone()
+        assert row is not None, "an aggregate has a row"
+        return row[0], {}
+    if question.name == MATCHES:
+        row = log.connection.execute(COUNT_MATCHES.encode(), log.parameters()).fetchone()
         assert row is not None, "an aggregate has a row"
         return row[0], {}
     if question.name == BALANCES:

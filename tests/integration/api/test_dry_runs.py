@@ -14,7 +14,7 @@ from tests.support.service import TOKENS, Service
 ONE = {"amount": "1.00", "currency": "EUR"}
 FRESH = {
     *("account", "hold", "number", "order", "post", "position", "transaction", "versions", "approval"),
-    *("quote", "conversion", "period", "payment", "payroll", "transfer_order", "batch"),
+    *("quote", "conversion", "period", "payment", "payroll", "transfer_order", "batch", "reconciliation", "match"),
 }
 """Members that differ from one execution to the next: ids and numbers, the position, and versions of new streams."""
 

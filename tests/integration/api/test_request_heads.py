@@ -229,6 +229,8 @@ READS = [
     "/v1/settlements", "/v1/settlements/{settlement}",
     "/v1/interest", "/v1/interest/{account}", "/v1/interest/{account}/credits",
     "/v1/payrolls", "/v1/payrolls/{payroll}", "/v1/payrolls/{payroll}/items",
+    "/v1/reconciliations", "/v1/reconciliations/{reconciliation}", "/v1/reconciliations/{reconciliation}/lines",
+    "/v1/reconciliations/{reconciliation}/entries", "/v1/reconciliations/{reconciliation}/matches",
     "/v1/reports", "/v1/stuck", "/v1/transactions/{transaction}/history",
     "/v1/webhooks", "/v1/webhooks/{webhook}", "/v1/webhooks/{webhook}/deliveries", "/v1/webhooks/{webhook}/progress",
 ]  # fmt: skip

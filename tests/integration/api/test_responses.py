@@ -92,6 +92,7 @@ RECURS = (
     "/v1/interest",
     "/v1/payrolls",
     "/v1/transfer-orders",
+    "/v1/reconciliations",
     "/v1/webhooks",
 )
 """Areas whose commands are sent as their samples."""
@@ -107,6 +108,7 @@ def of_what_recurs(service: Service) -> None:
         SAMPLES[kind].one(service)
         for kind in ("recurring_payment", "settlement", "payroll", "webhook", "transfer_order")
     )
+    session = f"reconciliations/{SAMPLES['reconciliation'].one(service)}"
     for read in (
         *("policies/calendar", "policies/calendar/versions"),
         *("recurring-payments", f"recurring-payments/{payment}", f"recurring-payments/{payment}/runs"),
@@ -114,6 +116,7 @@ def of_what_recurs(service: Service) -> None:
         *("interest", f"interest/{earning}", f"interest/{earning}/credits"),
         *("payrolls", f"payrolls/{payroll}", f"payrolls/{payroll}/items"),
         *("transfer-orders", f"transfer-orders/{order}", f"transfer-orders/{order}/tries"),
+        *("reconciliations", session, f"{session}/lines", f"{session}/entries", f"{session}/matches"),
         *("webhooks", f"webhooks/{webhook}", f"webhooks/{webhook}/deliveries", f"webhooks/{webhook}/progress"),
     ):
         service.get(read, role="operator")

@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from domain.accounts.account.events import AccountDetailsChanged, AccountFrozen
 from domain.accounts.periods.state import PERIODS, PeriodClosed, PeriodReopeningAsked
+from domain.accounts.reconciliation.events import Line, ReconciliationOpened, StatementPartListed
 from domain.accounts.recurring import Schedule
 from domain.accounts.recurring.state import RecurringPaymentCreated
 from domain.orders.order import OrderPlaced, PlacedLine
@@ -35,7 +36,7 @@ def everything_about(filler: Filler, person: str, suffix: str, *, again: bool = 
     )
     version = 4 if again else 2
     account = filler.opening(owner=person)
-    id, post = account.originator_id, f"post_{suffix}"
+    id, post, session = account.originator_id, f"post_{suffix}", f"recon_{suffix}"
     return [
         *first,
         [PersonProfileChanged(person, version, person, "Ada King", "Counts", None, None, None)],
@@ -69,6 +70,39 @@ def everything_about(filler: Filler, person: str, suffix: str, *, again: bool = 
                 initiator=None,
                 by_customer=False,
             )
+        ],
+        [
+            ReconciliationOpened(
+                originator_id=session,
+                originator_version=1,
+                account=id,
+                currency="EUR",
+                statement="S-1",
+                mirrored=False,
+                since=date.min,
+                until=date.min,
+                opening=0,
+                closing=1,
+                lines=1,
+                skipped=0,
+                days_apart=3,
+                digest="",
+                operator="tester",
+                subject=person,
+                outside_account="DE89370400440532013000",
+            ),
+            StatementPartListed(
+                originator_id=f"reconprt_{suffix}",
+                originator_version=1,
+                reconciliation=session,
+                currency="EUR",
+                mirrored=False,
+                first=1,
+                lines=(Line(date.min, date.min, 1, (), None),),
+                subject=person,
+                counterparties=("Ada King",),
+                texts=("for the engine",),
+            ),
         ],
     ]
 

@@ -178,6 +178,12 @@ KEYS = {
     "interest_credits": "account, first_day",
     "payroll_runs": "payroll",
     "payroll_items": "payroll, number",
+    "reconciliations": "reconciliation",
+    "reconciliation_matches": "match",
+    "reconciliation_match_lines": "match, number",
+    "reconciliation_match_entries": "match, transaction, entry",
+    "statement_parts": "part",
+    "statement_lines": "part, number",
     "webhooks": "webhook",
 }
 

@@ -955,4 +955,4 @@ EVENTS = (
     ),
 )
 
-SAMPLES = Samples(events=EVENTS, one=with_balance, rules=RULES, routes=ROUTES, life=life, weight=4)
+SAMPLES = Samples(events=EVENTS, one=with_balance, rules=RULES, routes=ROUTES, life=life, weight=5)

@@ -16,6 +16,7 @@ from api.queries.response_types import values_of
 from domain.accounts.account.state import Status as AccountStatus
 from domain.accounts.numbers import PREFIXES, AccountType
 from domain.accounts.posting import Side, TransactionKind
+from domain.accounts.reconciliation.session import Status as ReconciliationStatus
 from domain.accounts.recurring.state import Status as RecurringStatus
 from domain.accounts.risk.rules import Action
 from domain.accounts.settlement.settlement import Status as SettlementStatus
@@ -36,6 +37,7 @@ from domain.webhooks.webhook.state import Status as WebhookStatus
 from projections.accounts.account_persons import Standing
 from projections.accounts.holds import HoldStatus
 from projections.accounts.payrolls import ItemStatus, RunStatus
+from projections.accounts.reconciliations.statement_lines import LineState
 from projections.processes.fold import Status as ProcessStatus
 
 CATEGORIES = {
@@ -55,6 +57,9 @@ CATEGORIES = {
     "template",
     "payroll",
     "paypart",
+    "recon",
+    "reconprt",
+    "reconmch",
     "ord",
     "post",
     "proc",
@@ -96,6 +101,8 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/periods", "status"): set(get_args(PeriodStatus)),
     ("/v1/people", "status"): set(get_args(PersonStatus)),
     ("/v1/posts", "status"): set(get_args(PostStatus)),
+    ("/v1/reconciliations", "status"): set(get_args(ReconciliationStatus)),
+    ("/v1/reconciliations/{reconciliation}/lines", "state"): set(get_args(LineState)),
     ("/v1/risk-assessments", "action"): set(get_args(Action)),
     ("/v1/recurring-payments", "status"): set(get_args(RecurringStatus)),
     ("/v1/transfer-orders", "status"): set(get_args(TransferOrderStatus)),

@@ -95,6 +95,10 @@ OF_OPERATORS = (
     "/v1/payrolls/{payroll}/items/retry",
     "/v1/payrolls/{payroll}/items/give-up",
     "/v1/rates/{pair}/withdraw",
+    "/v1/reconciliations/{reconciliation}/abandon",
+    "/v1/reconciliations/{reconciliation}/close",
+    "/v1/reconciliations/{reconciliation}/matches/{match}/undo",
+    "/v1/reconciliations/{reconciliation}/reopen",
     "/v1/settlement-agreements/{account}/end",
     "/v1/settlement-agreements/{account}/pause",
     "/v1/settlement-agreements/{account}/resume",
@@ -109,6 +113,7 @@ OF_OPERATORS_AND_READ = (
     "/v1/policies/risk",
     "/v1/periods",
     "/v1/rates",
+    "/v1/reconciliations/{reconciliation}/matches",
     "/v1/interest",
     "/v1/settlement-agreements",
 )
@@ -171,6 +176,7 @@ def may(role: Role, method: str, path: str) -> bool:
             "/v1/templates",
             "/v1/rates",
             "/v1/rates/{pair}/withdraw",
+            "/v1/reconciliations/{reconciliation}/matches",
             "/v1/interest",
             "/v1/settlement-agreements",
         )

@@ -18,7 +18,7 @@ from tests.samples.registry import history
 from tests.support.memory_ledger import NOW, MemoryLedger, opening
 
 FREEZE = FreezeAccount("acct_1", "a reason")
-MOST_HISTORIES = 8
+MOST_HISTORIES = 16
 
 
 def principal(*roles: Role, grants: tuple[Grant, ...] = ()) -> Principal:

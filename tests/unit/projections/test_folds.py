@@ -153,8 +153,11 @@ WITHOUT_TABLE = (
     "AdministratorRemoved",
     "SignInPolicyChanged",
     "ChartCreated",
+    "LinesMatched",
+    "LinesUnmatched",
 )
-"""Who is an administrator is among the roles of the person. A chart that was created has no nodes."""
+"""Who is an administrator is among the roles of the person. A chart that was created has no nodes. A match
+has the lines that are matched."""
 PRIVACY = (
     "LegalHoldPlaced",
     "LegalHoldLifted",

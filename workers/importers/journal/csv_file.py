@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import codecs
 import csv
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from api.accounts.csv_cells import WrongCellError, cell_day, cell_decimal, cells_in_less_out
 from workers.importers.journal.mapping import Csv
 from workers.importers.journal.source import (
     MOST_BYTES,
@@ -25,10 +25,6 @@ from workers.importers.journal.source import (
     SourcePosting,
     SourceTransaction,
 )
-
-MOST_DIGITS: Final = 30
-_GROUP: Final = re.compile(r"[\s'\u00a0\u202f]")
-_PLAIN: Final = re.compile(rf"[+-]?\d{{1,{MOST_DIGITS}}}(\.\d{{1,{MOST_DIGITS}}})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +81,6 @@ def _encoding(columns: Csv) -> str:
     return "utf-8-sig" if codecs.lookup(columns.encoding).name == "utf-8" else columns.encoding
 
 
-class _WrongRowError(ValueError):
-    """A row is wrong. The message names the column."""
-
-
 def _rows(name: str, reader: Any, columns: Csv, problems: list[str]) -> Iterator[_Row]:
     """The rows that are right; what is wrong with the others is added to `problems`."""
     try:
@@ -114,7 +106,7 @@ def _rows(name: str, reader: Any, columns: Csv, problems: list[str]) -> Iterator
                 continue
             try:
                 yield _row(where, dict(zip(header, (cell.strip() for cell in cells), strict=True)), columns)
-            except _WrongRowError as error:
+            except WrongCellError as error:
                 problems.append(f"{where}: {error}")
     except csv.Error as error:
         raise JournalError(f"{name}:{columns.skip_lines + reader.line_num}: {error}") from None
@@ -133,7 +125,7 @@ def _row(where: str, row: dict[str, str], columns: Csv) -> _Row:
         (currency, columns.currency_column),
     ):
         if not value:
-            raise _WrongRowError(f"{column} is empty")
+            raise WrongCellError(f"{column} is empty")
     return _Row(
         where=where,
         day=_day(row[columns.date], columns),
@@ -148,42 +140,18 @@ def _row(where: str, row: dict[str, str], columns: Csv) -> _Row:
 
 
 def _day(text: str, columns: Csv) -> date:
-    try:
-        return datetime.strptime(text, columns.date_format).date()  # noqa: DTZ007 - a calendar date has no zone
-    except ValueError:
-        raise _WrongRowError(f"{columns.date} is {text[:40]!r}, not a date as {columns.date_format}") from None
+    return cell_day(text, columns.date, columns.date_format)
 
 
 def _amount(row: dict[str, str], columns: Csv) -> Decimal:
     if columns.amount is not None:
         amount = _decimal(row[columns.amount], columns.amount, columns)
         return amount if columns.sign == "in" else -amount
-    both = []
-    for column in (columns.incoming, columns.outgoing):
-        text = "" if column is None else row[column]
-        amount = _decimal(text, str(column), columns) if text else Decimal(0)
-        if amount < 0 and columns.minus is None:
-            raise _WrongRowError(
-                f"{column} is {text[:40]!r}: set csv.minus to 'outgoing' if what leaves the account has a minus, or to "
-                "'return' if a minus says that an amount came back"
-            )
-        both.append(amount)
-    if all(both):
-        raise _WrongRowError(f"both {columns.incoming} and {columns.outgoing} have an amount")
-    incoming, outgoing = both
-    return incoming + outgoing if columns.minus == "outgoing" else incoming - outgoing
+    return cells_in_less_out(row, columns.incoming, columns.outgoing, columns.decimal_mark, columns.minus, "csv.minus")
 
 
 def _decimal(text: str, column: str, columns: Csv) -> Decimal:
-    mark, group = columns.decimal_mark, "," if columns.decimal_mark == "." else "."
-    plain = _GROUP.sub("", text)
-    whole, _, decimals = plain.partition(mark)
-    if group in whole and not re.fullmatch(rf"[+-]?\d{{1,3}}(\{group}\d{{3}})+", whole):
-        raise _WrongRowError(f"{column} is {text[:40]!r}, and the decimal mark is {mark!r}")
-    plain = f"{whole.replace(group, '')}.{decimals}" if decimals else whole.replace(group, "")
-    if _PLAIN.fullmatch(plain) is None:
-        raise _WrongRowError(f"{column} is {text[:40]!r}, not an amount with the decimal mark {mark!r}")
-    return Decimal(plain)
+    return cell_decimal(text, column, columns.decimal_mark)
 
 
 def _in_order(rows: list[_Row], columns: Csv) -> list[_Row]:
@@ -241,7 +209,7 @@ def _first_wrong(rows: list[_Row]) -> int | None:
 def _opening_amount(columns: Csv) -> Decimal:
     try:
         return _decimal(columns.opening or "", "csv.opening", columns)
-    except _WrongRowError as error:
+    except WrongCellError as error:
         raise JournalError(f"the mapping: {error}") from None
 
 
