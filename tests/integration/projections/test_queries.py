@@ -571,7 +571,7 @@ def folded_from_nothing(server: Server) -> Iterator[dict[str, list[Node]]]:
     """
     with server.database() as database:
         filler = Filler(database)
-        filler.write(*a_life(filler, seed=1, units=1_500))
+        filler.write(*a_life(filler, seed=3, units=1_500))
         with projector(database) as connection:
             filler.begin()
         filler.connection.execute("VACUUM ANALYZE")
