@@ -13,6 +13,7 @@ from domain.accounts.periods.state import PERIODS, PeriodClosed, PeriodReopening
 from domain.accounts.reconciliation.events import Line, ReconciliationOpened, StatementPartListed
 from domain.accounts.recurring import Schedule
 from domain.accounts.recurring.state import RecurringPaymentCreated
+from domain.accounts.transfer_order.events import Sum, TransferOrderSubmitted
 from domain.orders.order import OrderPlaced, PlacedLine
 from domain.people.person.events import PersonProfileChanged, PersonRegistered, PersonSuspended
 from domain.posts.post import PostDeleted, PostDrafted, PostRevised
@@ -63,6 +64,30 @@ def everything_about(filler: Filler, person: str, suffix: str, *, again: bool = 
                 currency="EUR",
                 schedule=Schedule("days", 1, date.min),
                 due_on=date.min,
+                reference=None,
+                metadata={},
+                subject=person,
+                description="to myself",
+                initiator=None,
+                by_customer=False,
+            )
+        ],
+        [
+            TransferOrderSubmitted(
+                originator_id=f"tord_{suffix}",
+                originator_version=1,
+                source=id,
+                target=id,
+                currency="EUR",
+                target_currency="EUR",
+                sum=Sum(1, "EUR"),
+                bound=None,
+                quote=None,
+                fee=None,
+                held=1,
+                execute_at=None,
+                expires_at=None,
+                notify=False,
                 reference=None,
                 metadata={},
                 subject=person,
