@@ -195,6 +195,20 @@ def a_life(filler: Filler, seed: int, units: int) -> list[list[DomainEvent]]:
     return [list(unit) for unit in history(filler.ledger, random.Random(seed), units)]
 
 
+MOST_LIVES = 8
+"""Random histories, one after the other in one log. What needs more until it happens is too rare to be tried."""
+
+
+def a_life_with(filler: Filler, seed: int, units: int, *kinds: type[DomainEvent]) -> list[list[DomainEvent]]:
+    """So many units of a random history, and as many again until each kind of event is among them."""
+    lived: list[list[DomainEvent]] = []
+    for life in range(MOST_LIVES):
+        lived += a_life(filler, seed * MOST_LIVES + life, units)
+        if set(kinds) <= {type(event) for unit in lived for event in unit}:
+            return lived
+    raise AssertionError(f"{len(lived)} units of random histories lack some of {kinds}")
+
+
 def projector(database: Database, **settings: Any) -> Connection[Any]:
     """A connection as the projector."""
     return connect(database.projector_url, application_name="test", **settings)

@@ -23,7 +23,7 @@ from projections.engine.runner import Runner
 from projections.orders.orders import orders
 from projections.posts.posts import posts
 from projections.registry import PROJECTIONS
-from tests.integration.projections.filling import LOG, Filler, a_life, transfer
+from tests.integration.projections.filling import LOG, MOST_LIVES, Filler, a_life, transfer
 
 Read = Callable[..., Listed[Any, int]]
 
@@ -187,8 +187,6 @@ KEYS = {
     "statement_lines": "part, number",
     "webhooks": "webhook",
 }
-MOST_LIVES = 6
-"""Random histories, one after the other in one log. What needs more until it happens is too rare to be tried."""
 
 
 def _until_all_happened(filler: Filler, copies: Mapping[str, object]) -> Iterator[list[list[DomainEvent]]]:

@@ -16,7 +16,7 @@ from domain.accounts.account.events import AccountFrozen
 from domain.accounts.account.state import Account
 from domain.accounts.posting import Entry
 from domain.orders import order as order_state
-from domain.orders.order import Order, OrderPlaced, PlacedLine
+from domain.orders.order import Order, OrderCancelled, OrderConfirmed, OrderPaid, OrderPlaced, PlacedLine
 from domain.posts import post as post_state
 from domain.posts.post import Post, PostDeleted, PostDrafted, PostRevised
 from eventstore.keys.master_keys import MasterKeyError
@@ -34,7 +34,7 @@ from projections.engine.runner import Runner
 from projections.orders import orders
 from projections.posts import posts
 from projections.registry import PROJECTIONS
-from tests.integration.projections.filling import LOG, MASTER_KEY, Filler, a_life, posting, transfer
+from tests.integration.projections.filling import LOG, MASTER_KEY, Filler, a_life, a_life_with, posting, transfer
 
 HIGHEST = 10**15 - 1
 
@@ -105,7 +105,7 @@ def test_daily_balances_follow_from_the_entries(filler: Filler, connection: Conn
 
 
 def test_orders_are_what_the_domain_folds(filler: Filler, connection: Connection[Any]) -> None:
-    filler.write(*a_life(filler, seed=4, units=1_500))
+    filler.write(*a_life_with(filler, 4, 1_000, OrderPlaced, OrderConfirmed, OrderPaid, OrderCancelled))
     run(connection, filler, page=60)
     rows = orders.orders(connection, limit=1_000).items
     folded: list[Order] = states(connection, filler, "ord_", order_state.evolve)
