@@ -108,6 +108,10 @@ _Mirrored = Annotated[
 # Bodies
 
 
+MOST_LINES_IN_A_REQUEST = 4_500
+"""Most lines that a request has. A line is an object with a list, and a request has 10,000 of both."""
+
+
 class StatementLineBody(BaseModel):
     """A line of a statement."""
 
@@ -149,7 +153,7 @@ class StatementBody(Body):
     mirrored: _Mirrored
     outside_account: _OutsideAccount | None = None
     days_apart: _Days = USUAL_DAYS
-    lines: Annotated[list[StatementLineBody], Field(max_length=MOST_LINES)]
+    lines: Annotated[list[StatementLineBody], Field(max_length=MOST_LINES_IN_A_REQUEST)]
 
     @model_validator(mode="after")
     def _is_money(self) -> StatementBody:

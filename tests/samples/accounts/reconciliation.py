@@ -93,10 +93,15 @@ ROUTES = {
         {},
         {
             "account": with_balance(world, "100.00"),
-            "format": "camt053",
+            "format": "csv",
             "outside_account": "DE89370400440532013000",
             "mirrored": False,
-            "file": FILE,
+            "file": "Day,Amount,Balance,Ref\n2026-11-21,12.30,12.30,INV-1\n",
+            "csv": {
+                "statement": "2026-11/1",
+                "currency": "EUR",
+                "columns": {"booked_on": "Day", "amount": "Amount", "balance": "Balance", "references": ["Ref"]},
+            },
         },
     ),
     "/v1/reconciliations/{reconciliation}/run": lambda world: Request({"reconciliation": one(world)}, {}),
