@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from pathlib import Path
 
-import orjson
-
-from tests.integration.workers.running import PATIENCE_SECONDS, environment, read_until, started
+from tests.integration.workers.running import environment, read_until, started
+from tests.support.pages import shown
 from tests.support.postgres import Server
-from tests.support.service import TOKENS, service_on
+from tests.support.service import service_on
 from workers.clock_and_ids import now
-
-ROOT = Path(__file__).parents[3]
-PAGE = ROOT / "docs" / "howto" / "reconcile.md"
 
 
 def test_the_commands_of_the_page_do_what_it_says(postgres18: Server, tmp_path: Path) -> None:
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "tokens.txt").write_text(f"operator {TOKENS['operator']}\n")
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
     with (
         postgres18.database() as database,
         service_on(database, now=now()) as service,
         started("work", "--processes", env=environment(database)) as worker,
     ):
         read_until(worker, "carrying on the processes of log main")
-        done = subprocess.run(
-            [
-                "/bin/bash",
-                "-euo",
-                "pipefail",
-                "-c",
-                blocks.replace("http://127.0.0.1:8100", str(service.http.base_url)),
-            ],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        answers = list(map(orjson.loads, done.stdout.splitlines()))
+        answers, _ = shown("reconcile.md", service, tmp_path)
         finished, left, entries, summary, undone, withdrawn, again, closed, reopened = answers[3:]
         lines = service.get(f"reconciliations/{finished['reconciliation']}/lines", role="audit").json()["items"]
     assert (finished["matched_lines"]["count"], finished["unmatched_lines"]["count"]) == (2, 2)
