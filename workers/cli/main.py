@@ -19,7 +19,18 @@ from eventstore.log.read import UnknownLogError
 from eventstore.postgres.connect import sentence_of
 from migrations import MigrationError
 from projections.registry import UnknownProjectionError
-from workers.cli import auditing, exporting, importing, maintenance, people, processes, projections, running, statements
+from workers.cli import (
+    auditing,
+    exporting,
+    importing,
+    maintenance,
+    people,
+    processes,
+    projections,
+    replaying,
+    running,
+    statements,
+)
 from workers.cli.common import FAILED, say
 from workers.embedded import EmbeddedPostgresError
 from workers.exporters.journal.exporting import ExportError
@@ -32,7 +43,7 @@ from workers.terminal import print_anything
 from workers.up import UpError
 
 app = typer.Typer(help="Daybook, an event-sourced ledger.", no_args_is_help=True, add_completion=False)
-for group in (running, projections, processes, auditing, statements, maintenance):
+for group in (running, projections, processes, auditing, replaying, statements, maintenance):
     app.registered_commands.extend(group.app.registered_commands)
 app.add_typer(importing.imports, name="import")
 app.add_typer(exporting.exports, name="export")
