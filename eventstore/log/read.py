@@ -141,6 +141,8 @@ SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata
  ORDER BY position LIMIT %(row_limit)s
 """
 
+_UNIT_END = "SELECT unit_end FROM log.events WHERE log = %s AND position = %s"
+
 _UNIT_BEFORE = """
 SELECT position FROM log.events
  WHERE log = %s AND position < %s AND position = unit_end ORDER BY position DESC LIMIT 1
@@ -198,6 +200,12 @@ def version_at(connection: Connection[Any], log_number: int, stream: str, positi
     parameters = {"log": log_number, "stream": stream, "position": position}
     row = connection.execute(_VERSION_AT.encode(), parameters).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def read_unit_end(connection: Connection[Any], log_number: int, position: int) -> int | None:
+    """Where the unit with this position ends; None where the log has no such position."""
+    row = connection.execute(_UNIT_END, (log_number, position), binary=True).fetchone()
+    return None if row is None else int(row[0])
 
 
 def read_unit(connection: Connection[Any], log_number: int, position: int, limit: int) -> list[Recorded]:

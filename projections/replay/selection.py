@@ -18,7 +18,16 @@ from domain.registry import AMOUNTS, CATALOGUE
 from domain.subjects import subject_stream
 from eventstore.log.answers import find_answers
 from eventstore.log.codec import Codec
-from eventstore.log.read import Page, Recorded, read_log, read_naming, read_of_units, read_stream, version_at
+from eventstore.log.read import (
+    Page,
+    Recorded,
+    read_log,
+    read_naming,
+    read_of_units,
+    read_stream,
+    read_unit_end,
+    version_at,
+)
 from projections.replay.steps import States, Step, decoded, members_of
 
 SEARCHED = 2_000
@@ -144,8 +153,13 @@ def _of_stream(connection: Connection[Any], log_number: int, stream: str, after:
 def _of_account(connection: Connection[Any], log_number: int, account: str, after: int, end: int, limit: int) -> Page:
     """Events of the account, and those of the transactions that they name in the same units."""
     page = _of_stream(connection, log_number, account, after, end, limit)
-    named = {id for one in page.events for id in _transactions_in(orjson.loads(one.payload))}
-    events = read_of_units(connection, log_number, [account, *sorted(named)], [one.unit_end for one in page.events])
+    moved = page.events
+    if after and (begun := read_unit_end(connection, log_number, after)) not in (None, after):
+        # The walk goes on within a unit. What it said before of the account names the transactions as well.
+        moved = [*read_of_units(connection, log_number, [account], [begun or after]), *moved]
+    named = {id for one in moved for id in _transactions_in(orjson.loads(one.payload))}
+    ends = sorted({one.unit_end for one in moved})
+    events = read_of_units(connection, log_number, [account, *sorted(named)], ends)
     return Page([one for one in events if after < one.position <= end], after, page.upto)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any
 
@@ -48,7 +48,6 @@ app = typer.Typer()
 MOST_TREES = 100
 """Most trees of one correlation."""
 _NUMBER = re.compile("[0-9]{1,18}")
-_MOMENT = timedelta(microseconds=1)
 _TYPES = frozenset(entry.name for entry in CATALOGUE)
 
 
@@ -64,7 +63,7 @@ def replay(
     stream: Annotated[str | None, typer.Argument(help="A stream such as acct_…; without it the whole log")] = None,
     version: Annotated[int | None, typer.Option(min=1, help="Fold the stream up to this version")] = None,
     upto: Annotated[str | None, typer.Option(help="Up to this position or time, included")] = None,
-    after: Annotated[str | None, typer.Option(help="Steps after this position, or from this time on")] = None,
+    after: Annotated[str | None, typer.Option(help="Steps after this position or time")] = None,
     steps: Annotated[
         bool, typer.Option("--steps", help="Each event with the state after it and what it changed")
     ] = False,
@@ -123,7 +122,7 @@ def replay(
         elif refusal is not None:
             _print_refusal(connection, codec, head, refusal, actor, as_json)
         else:
-            begin = 0 if after is None else _position(connection, head, after, excluded=True)
+            begin = 0 if after is None else _position(connection, head, after)
             end = head.position if upto is None else _position(connection, head, upto)
             _print_steps(connection, codec, head, selection, begin, end, as_json)
 
@@ -161,17 +160,17 @@ def _reading(settings: Settings, personal: bool) -> Iterator[tuple[Connection[An
         yield connection, codec if personal else Codec(CATALOGUE, ClosedSealer(), Sealed(), UNREADABLE), head
 
 
-def _position(connection: Connection[Any], head: Head, text: str, *, excluded: bool = False) -> int:
-    """The position of a text: a number, or a time with its offset. With `excluded` a time is the moment before it."""
+def _position(connection: Connection[Any], head: Head, text: str) -> int:
+    """The position of a text: a number, or a time with its offset: that of the last event by then."""
     if _NUMBER.fullmatch(text):
         return min(int(text), head.position)
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        time = datetime.min
-    if time.tzinfo is None:
+        time = None
+    if time is None or time.tzinfo is None:
         raise typer.BadParameter(f"{text!r} is neither a position nor a time such as 2026-01-31T12:00:00Z")
-    return position_at(connection, head, time.astimezone(UTC) - (_MOMENT if excluded else timedelta()))
+    return position_at(connection, head, time.astimezone(UTC))
 
 
 def _amounts(currency: str | None, least: str | None, most: str | None) -> Amounts | None:
@@ -196,17 +195,22 @@ def _print_steps(
     states = States(connection, head.log_number, codec)
     for step in walk(connection, head.log_number, codec, selection, states, after, end):
         if as_json:
-            line = orjson.dumps(step.as_json(), default=json_form, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
-            sys.stdout.write(line.decode())
+            _print_line(step.as_json())
             continue
         for text in step_lines(step, width):
             out.print(text, soft_wrap=True, highlight=False)
 
 
+def _print_line(value: Any) -> None:
+    """Print a line of JSON."""
+    line = orjson.dumps(value, default=json_form, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+    sys.stdout.write(line.decode())
+
+
 def _positions(
     connection: Connection[Any], head: Head, text: str, actor: str | None, most: int = MOST_TREES
 ) -> list[int]:
-    """A position for each unit that a text names: a position, a stream of a refusal, or a key."""
+    """A position for each unit that a text names, which is a position, a correlation or a key."""
     if actor is None and _NUMBER.fullmatch(text):
         return [int(text)]
     return list(islice(units_named(connection, head.log_number, text, actor, head.position), most))
@@ -221,7 +225,7 @@ def _print_causes(
         fail(f"there is no command at or with key {text}")
     for root in filter(None, roots):
         if as_json:
-            print_json(root.as_json())
+            _print_line(root.as_json())
         else:
             out.print(cause_tree(root), soft_wrap=True, highlight=False, crop=False)
 
@@ -234,7 +238,7 @@ def _print_refusal(
         if found is None:
             continue
         if as_json:
-            print_json(plain(found.as_json()))
+            _print_line(found.as_json())
             return
         for line in refusal_lines(found, out.width if out.is_terminal else None):
             out.print(line, soft_wrap=True, highlight=False)
