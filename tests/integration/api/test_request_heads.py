@@ -229,14 +229,15 @@ READS = [
     "/v1/settlements", "/v1/settlements/{settlement}",
     "/v1/interest", "/v1/interest/{account}", "/v1/interest/{account}/credits",
     "/v1/payrolls", "/v1/payrolls/{payroll}", "/v1/payrolls/{payroll}/items",
-    "/v1/reports", "/v1/stuck", "/v1/replay", "/v1/replay/causes", "/v1/replay/refusal", "/v1/transactions/{transaction}/history",
+    "/v1/reports", "/v1/stuck", "/v1/replay", "/v1/replay/causes", "/v1/replay/refusal",
+    "/v1/transactions/{transaction}/history",
     "/v1/webhooks", "/v1/webhooks/{webhook}", "/v1/webhooks/{webhook}/deliveries", "/v1/webhooks/{webhook}/progress",
 ]  # fmt: skip
 READS_OF_PERSONS = ["/v1/people/{person}/sessions", "/v1/people/{person}/api-keys"]
 """Reads that no token of the file may use. `tests/integration/people` has their tests."""
 WITHOUT_TABLE = (
-    "/v1/streams", "/v1/log", "/v1/replay", "/v1/commands", "/v1/batches", "/v1/health", "/v1/lag", "/v1/reads", "/v1/me",
-    "/v1/policies/sign-in",
+    "/v1/streams", "/v1/log", "/v1/replay", "/v1/commands", "/v1/batches", "/v1/health", "/v1/lag", "/v1/reads",
+    "/v1/me", "/v1/policies/sign-in",
 )  # fmt: skip
 REPORTS = ("/v1/accounts/{account}/daily-balances", "/v1/accounts/{account}/statement")
 """Reads that need a period."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import pytest
+from psycopg import Connection
 
 from domain import registry
 from domain.accounts.account.lifecycle import FreezeAccount
@@ -177,7 +179,7 @@ def test_a_payment_by_a_process_is_a_tree_to_its_posting(database18: Database) -
         processes.wait_until_folded()
         settle(processes.worker())
         assert created.last_position is not None
-        with connect(database18.audit_url) as auditor, connect(database18.audit_url) as keys:
+        with reading(database18) as (auditor, keys):
             codec = codec_of(keys, 1)
             root = Causes(auditor, 1, codec).tree(created.last_position)
             assert root is not None
@@ -194,6 +196,16 @@ def test_a_payment_by_a_process_is_a_tree_to_its_posting(database18: Database) -
         assert "recurring" in done.stdout
         assert f"account.credited.v1  {payee}" in done.stdout
         assert "not answered" not in done.stdout
+
+
+@contextmanager
+def reading(database: Database) -> Iterator[tuple[Connection[Any], Connection[Any]]]:
+    """Two connections of an auditor: for the log, and for the keys of persons."""
+    with (
+        connect(database.audit_url, application_name="replay") as auditor,
+        connect(database.audit_url, application_name="replay-keys") as keys,
+    ):
+        yield auditor, keys
 
 
 def below(unit: Unit) -> Iterator[Unit]:
@@ -215,7 +227,7 @@ def test_a_tree_is_bounded_with_a_sentence(
         created = processes.ledger.accepted(command)
         processes.wait_until_folded()
         settle(processes.worker())
-        with connect(database18.audit_url) as auditor, connect(database18.audit_url) as keys:
+        with reading(database18) as (auditor, keys):
             root = Causes(auditor, 1, codec_of(keys, 1)).tree(created.last_position or 0)
     assert root is not None
     units = list(below(root))
@@ -230,7 +242,7 @@ def test_the_last_state_of_a_replay_is_the_fold_of_the_log(
     """With every kind of event, and whatever number of states is kept."""
     monkeypatch.setattr(stepping, "MOST_STATES", kept)
     write_books(database18)
-    with connect(database18.audit_url) as auditor, connect(database18.audit_url) as keys:
+    with reading(database18) as (auditor, keys):
         codec, head = codec_of(keys, 1), read_head(auditor, "main")
         steps = list(walk(auditor, 1, codec, Selection(), States(auditor, 1, codec), 0, head.position))
         assert [step.recorded.position for step in steps] == list(range(1, head.position + 1))
