@@ -142,10 +142,12 @@ def _advancing(page: Page, end: int) -> Page:
 def _of_stream(connection: Connection[Any], log_number: int, stream: str, after: int, end: int, limit: int) -> Page:
     version = version_at(connection, log_number, stream, after)
     events = read_stream(connection, log_number, stream, after=version, limit=limit)
-    found = events
-    while len(found) == limit and events[-1].position < events[-1].unit_end:  # the unit may have more of the stream
+    more = len(events) == limit
+    while more and events[-1].position < events[-1].unit_end:  # the unit may have more of the stream
         found = read_stream(connection, log_number, stream, after=events[-1].version, limit=limit)
-        events += [one for one in found if one.unit_end == events[-1].unit_end]
+        rest = [one for one in found if one.unit_end == events[-1].unit_end]
+        events += rest
+        more = len(rest) == limit
     upto = end if len(events) < limit or events[-1].unit_end > end else events[-1].unit_end
     return Page([one for one in events if one.position <= end], after, upto)
 

@@ -201,8 +201,9 @@ def of_accounts(service: Service) -> None:
     service.post(f"accounts/{held}/cancel-closing", {"reason": "r"})
     service.get(f"transactions/{transaction}/history")
     service.get("stuck")
-    for path in ("replay", "replay/causes", "replay/refusal"):
-        service.get(path, role="audit", **({} if path == "replay" else {"position": "1"}))
+    service.get("replay", role="audit")
+    for path in ("replay/causes", "replay/refusal"):
+        service.get(path, role="audit", position="1")
     today: dict[str, Any] = {"from": TODAY.isoformat(), "to": TODAY.isoformat()}
     service.get("reports", names=",".join(REPORTS), **today)
     for path in ("accounts", f"accounts/{account}", f"accounts/{account}/entries", f"accounts/{account}/movements"):
