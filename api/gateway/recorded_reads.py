@@ -20,8 +20,9 @@ KEY, ACTOR = "key", "actor"
 """The parameters that name a command: its key, and whose command it is."""
 NAMING: Final = frozenset(
     (
-        "about account actor author batch customer employee hold initiator long_batch number order owner parent "
-        "payment payroll person post principal quote settlement slug stream transaction transfer_order"
+        "about account actor author batch correlation customer employee hold initiator long_batch number order "
+        "owner parent payment payroll person post principal quote settlement slug stream transaction "
+        "transfer_order"
     ).split()
 )
 """Parameters of paths and queries whose value names a person, or a thing that may be a person's."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
@@ -37,12 +37,16 @@ MOST_FOLDED = 100_000
 """Most events that one request folds for the states before its steps."""
 
 
+AnyJson = Annotated[Any, WithJsonSchema({"type": ["string", "integer", "boolean", "array", "object", "null"]})]
+"""A value of a state, whatever its form."""
+
+
 class StateChange(TypedDict):
     """A value of a state that an event changed. Null stands for a value that is not there."""
 
     path: Annotated[str, Field(description="Such as `balance` or `holds[2].amount`")]
-    before: Any
-    after: Any
+    before: AnyJson
+    after: AnyJson
 
 
 class ReplayStep(LogEvent):
