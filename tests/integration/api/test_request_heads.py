@@ -276,6 +276,11 @@ def test_head_is_get_without_the_body(service18: Service, known: dict[str, str],
         target += "&from=2026-01-01&to=2026-01-31"
     if path == "/v1/reports":
         target += "&names=trial-balance"
+    if path == "/v1/replay/causes":
+        target += "?position=1"
+    if path == "/v1/replay/refusal":
+        [refusal] = service18.get(f"streams/{known['refusal']}", role="audit").json()["events"]
+        target += f"?position={refusal['position']}"
     status, headers, content = asked(service18, "HEAD", target, role="operator")
     assert (status, content) == (200, b"")
     if path == "/v1/log/follow":

@@ -202,8 +202,8 @@ def of_accounts(service: Service) -> None:
     service.get(f"transactions/{transaction}/history")
     service.get("stuck")
     service.get("replay", role="audit")
-    for path in ("replay/causes", "replay/refusal"):
-        service.get(path, role="audit", position="1")
+    service.get("replay/causes", role="audit", position="1")
+    service.get("replay/refusal", role="audit", key="refused", actor="the-command")
     today: dict[str, Any] = {"from": TODAY.isoformat(), "to": TODAY.isoformat()}
     service.get("reports", names=",".join(REPORTS), **today)
     for path in ("accounts", f"accounts/{account}", f"accounts/{account}/entries", f"accounts/{account}/movements"):
