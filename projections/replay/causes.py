@@ -119,7 +119,7 @@ class Causes:
             for process in _processes_of(row.stream, event):
                 stream, whole = self._process(process)
                 for other, reply in stream:
-                    if other.position > row.position and (because := _link(row, event, process, reply)) is not None:
+                    if other.position > row.position and (because := link(row, event, process, reply)) is not None:
                         caused[other.position] = (other, because)
                 if not whole:
                     unit.cut = f"{process} has more than {MOST_OF_PROCESS} events; later ones are not searched."
@@ -150,7 +150,7 @@ def _processes_of(stream: str, event: Any) -> Iterator[str]:
             yield process
 
 
-def _link(row: Recorded, event: Any, process: str, reply: Any) -> str | None:
+def link(row: Recorded, event: Any, process: str, reply: Any) -> str | None:
     """How an event of a process follows from an event of a unit; None if it does not."""
     if isinstance(reply, ProcessReacted):
         triggers = {f"event:{row.position}", f"due:{row.position}"}

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.kernel import Event
+from domain.process_manager import RecordedIntent
+from domain.processes.process import ProcessAnswered, ProcessReacted, ProcessRetried
+from eventstore.log.read import Recorded
+from projections.replay.causes import link
 from projections.replay.selection import Amounts
 from projections.replay.steps import Change, changes
 
@@ -74,3 +80,39 @@ def test_amounts_of_an_event(least: int | None, most: int | None, there: bool) -
     assert not asked.has({"amount": 100, "currency": "USD"})
     assert not asked.has({"entry": 100, "currency": "EUR"}), "a number that is no amount"
     assert not asked.has({"amount": 100}), "an amount of no currency"
+
+
+AT = datetime(2026, 1, 31, tzinfo=UTC)
+PROCESS, OTHER = "proc_1", "proc_2"
+
+
+def reacted(trigger: str) -> ProcessReacted:
+    intents = (RecordedIntent("command", "Transfer", "{}"),)
+    return ProcessReacted(PROCESS, 4, "recurring", "recur_1", trigger, None, 0, intents, None)
+
+
+def answered(reaction: int, number: int) -> ProcessAnswered:
+    return ProcessAnswered(PROCESS, 5, reaction, number, "accepted", None, (), AT)
+
+
+@pytest.mark.parametrize(
+    ("event", "stream", "reply", "because"),
+    [
+        (Event("recur_1", 1), "recur_1", reacted("event:7"), "recurring, event:7"),
+        (Event("recur_1", 1), "recur_1", reacted("event:8"), None),
+        (Event("recur_1", 1), "recur_1", reacted("due:7"), "recurring, due:7"),
+        (Event("recur_1", 1), "recur_1", answered(4, 1), None),
+        (answered(4, 2), PROCESS, reacted("answer:4:2"), "recurring, answer:4:2"),
+        (answered(4, 2), PROCESS, reacted("answer:4:1"), None),
+        (answered(4, 2), OTHER, reacted("answer:4:2"), None),
+        (ProcessRetried(PROCESS, 3, "op", "r"), PROCESS, reacted("retry:3"), "recurring, retry:3"),
+        (ProcessRetried(PROCESS, 3, "op", "r"), PROCESS, reacted("retry:7"), None),
+        (reacted("event:1"), PROCESS, answered(3, 1), "recurring, intent 1 of reaction 3"),
+        (reacted("event:1"), PROCESS, answered(4, 1), None),
+        (reacted("event:1"), OTHER, answered(3, 1), None),
+    ],
+)
+def test_how_an_event_of_a_process_follows(event: Any, stream: str, reply: Any, because: str | None) -> None:
+    """The event is at position 7, and version 3 of its stream."""
+    row = Recorded(7, 7, stream, 3, "a.b.v1", AT, b"{}", b"{}")
+    assert link(row, event, PROCESS, reply) == because
