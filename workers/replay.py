@@ -39,15 +39,20 @@ class Replayed:
 
 
 def replay_stream(
-    connection: Connection[Any], log_number: int, codec: Codec, stream: str, version: int | None
+    connection: Connection[Any],
+    log_number: int,
+    codec: Codec,
+    stream: str,
+    version: int | None,
+    upto: int | None = None,
 ) -> State | None:
-    """The state of a stream at a version, or now; None if the stream does not exist."""
+    """The state of a stream at a version, at a position, or now; None if the stream does not exist there."""
     state: State | None = None
     after = 0
     while True:
         events = read_stream(connection, log_number, stream, after=after, limit=PAGE)
         for recorded in events:
-            if version is not None and recorded.version > version:
+            if (version is not None and recorded.version > version) or (upto is not None and recorded.position > upto):
                 return state
             event = codec.decode(recorded.type, recorded.payload, recorded.stream, recorded.version)
             state = registry.evolve(state, event)

@@ -8,18 +8,12 @@ from typing import Any
 
 import orjson
 
-from domain.json_form import json_form
 from domain.money import show
 from domain.registry import AMOUNTS, PAIRS
 from eventstore.log.read import Recorded
 
 _INDENT = " " * 8
 LEAST_WIDTH = 40
-
-
-def plain(value: Any) -> Any:
-    """An event or a state as JSON values. Amounts are minor units, as in the log."""
-    return orjson.loads(orjson.dumps(value, default=json_form))
 
 
 def in_major_units(data: Any, currency: str | None = None) -> Any:
@@ -46,19 +40,28 @@ def described(recorded: Recorded, data: Mapping[str, Any], width: int | None) ->
     by = orjson.loads(recorded.metadata)["actor"]["id"]
     at = recorded.recorded_at.strftime("%Y-%m-%d %H:%M:%S")
     yield f"{recorded.version:>6}  {recorded.type}"
-    message = (f"at {recorded.position}, {at} UTC, by {by}", _said(in_major_units(data), data.get("currency")))
+    message = (f"at {recorded.position}, {at} UTC, by {by}", said(data))
     for text in filter(None, message):
-        if width is None:
-            yield _INDENT + text
-        else:
-            yield from textwrap.wrap(
-                text,
-                max(width, LEAST_WIDTH),
-                initial_indent=_INDENT,
-                subsequent_indent=_INDENT,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+        yield from wrapped(text, width)
+
+
+def wrapped(text: str, width: int | None) -> list[str]:
+    """The lines of a text below a heading, at most `width` columns wide; None for no limit."""
+    if width is None:
+        return [_INDENT + text]
+    return textwrap.wrap(
+        text,
+        max(width, LEAST_WIDTH),
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def said(data: Mapping[str, Any]) -> str:
+    """The members of an event in one line: money in major units, no empty member."""
+    return _said(in_major_units(data), data.get("currency"))
 
 
 def _said(data: Mapping[str, Any], currency: str | None) -> str:

@@ -20,7 +20,15 @@ from api.commands.routes import Caller, Intent
 from api.gateway.principals import EVERY_READER
 from api.gateway.problems import Problem
 from api.people.access import refuse_on_replicas
-from api.queries.filters import CurrencyFilter, MetadataFilter, choice, must_be_in_order, pairs_of
+from api.queries.filters import (
+    AmountFilter,
+    CurrencyFilter,
+    MetadataFilter,
+    amounts_between,
+    choice,
+    must_be_in_order,
+    pairs_of,
+)
 from api.queries.positions import read_cursor
 from api.queries.query import query
 from api.queries.reading import DEFAULT_LIMIT, After, Cursor, Filter, Limit, PathId, one, page, reader_of, reading
@@ -37,7 +45,6 @@ from domain.accounts.transaction import (
 )
 from domain.accounts.transaction.state import TransactionStatus
 from domain.codes import CODE, MOST_CODE
-from domain.money import MAX_AMOUNT, MoneyError, parse
 from projections.accounts.transactions import queries
 
 router = APIRouter(prefix="/v1", tags=["transactions"])
@@ -142,36 +149,21 @@ _TOO_WIDE = (
     f"initiator, metadata, another status than posted, or a window of at most {MOST_DAYS_SEARCHED} days by value date "
     "or by time of recording."
 )
-_AmountFilter = Annotated[str | None, Query(max_length=20, description="A decimal amount of the currency, included")]
 
 
 def _searched(
     currency: Annotated[
         CurrencyFilter, Query(description="Transactions with an entry of it, with an amount in the bounds")
     ] = None,
-    amount_from: _AmountFilter = None,
-    amount_until: _AmountFilter = None,
+    amount_from: AmountFilter = None,
+    amount_until: AmountFilter = None,
 ) -> queries.EntryBetween | None:
     """The entry that is searched; None: any. Raises `Problem`."""
     if currency is None:
         if amount_from is None and amount_until is None:
             return None
         raise Problem("malformed", "currency: an amount is of a currency; name it.")
-    least = 0 if amount_from is None else _amount("amount_from", amount_from, currency)
-    most = MAX_AMOUNT if amount_until is None else _amount("amount_until", amount_until, currency)
-    if most < least:
-        raise Problem("malformed", f"amount_until: {amount_until} is less than amount_from, {amount_from}.")
-    return queries.EntryBetween(currency, least, most)
-
-
-def _amount(name: str, text: str, currency: str) -> int:
-    try:
-        minor = parse(text, currency)
-    except MoneyError as error:
-        raise Problem("malformed", f"{name}: {error}") from None
-    if minor < 0:
-        raise Problem("malformed", f"{name}: {text} is less than zero.")
-    return minor
+    return queries.EntryBetween(currency, *amounts_between(currency, amount_from, amount_until))
 
 
 Searched = Annotated[queries.EntryBetween | None, Depends(_searched)]

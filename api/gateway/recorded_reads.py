@@ -20,8 +20,8 @@ KEY, ACTOR = "key", "actor"
 """The parameters that name a command: its key, and whose command it is."""
 NAMING: Final = frozenset(
     (
-        "about account actor author batch customer employee hold initiator long_batch number order owner parent "
-        "payment payroll person post principal quote reconciliation settlement slug stream transaction "
+        "about account actor author batch correlation customer employee hold initiator long_batch number order "
+        "owner parent payment payroll person post principal quote reconciliation settlement slug stream transaction "
         "transfer_order"
     ).split()
 )

@@ -61,11 +61,14 @@ def _found(served: Services, text: str, projections: Sequence[str]) -> tuple[AsO
         return resolve(connection, served.log, text), folded(connection, *projections)
 
 
-def resolve(connection: Connection[Any], log: str, text: str) -> AsOf:
-    """What the text stands for. Raises `Problem` for one that is neither a position of this log nor a time."""
+def resolve(connection: Connection[Any], log: str, text: str, name: str = "as_of") -> AsOf:
+    """What the text of the parameter `name` stands for.
+
+    Raises `Problem` for one that is neither a position of this log nor a time.
+    """
     head = read_head(connection, log)
     if _TIME.fullmatch(text):
-        time = _read_time(text)
+        time = _read_time(text, name)
         return AsOf(position_at(connection, head, time), time)
     asked = token(log, head.epoch, int(text)) if _NUMBER.fullmatch(text) else text
     position = read_token(asked, log, head)
@@ -77,12 +80,12 @@ def _moment(connection: Connection[Any], head: Head, position: int) -> datetime:
     return datetime.min.replace(tzinfo=UTC) if found is None else found
 
 
-def _read_time(text: str) -> datetime:
+def _read_time(text: str, name: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
         if time.tzinfo is None:
             raise ValueError
         return time.astimezone(UTC)
     except (ValueError, OverflowError):
-        detail = f"as_of: {text[:80]!r} is not a time with its offset such as 2026-01-31T12:00:00Z (+ is sent as %2B)."
+        detail = f"{name}: {text[:80]!r} is not a time with its offset such as 2026-01-31T12:00:00Z (+ is sent as %2B)."
         raise Problem("malformed", detail) from None

@@ -82,3 +82,25 @@ def pairs_of(text: str | None) -> dict[str, str]:
         if pairs.setdefault(key, value) != value:
             raise Problem("malformed", f"metadata: the key {key!r} is given with two values.")
     return pairs
+
+
+AmountFilter = Annotated[str | None, Query(max_length=20, description="A decimal amount of the currency, included")]
+
+
+def amounts_between(currency: str, amount_from: str | None, amount_until: str | None) -> tuple[int, int]:
+    """Return the least and the highest amount of filters, in minor units. Raises `Problem`."""
+    least = 0 if amount_from is None else _amount("amount_from", amount_from, currency)
+    most = money.MAX_AMOUNT if amount_until is None else _amount("amount_until", amount_until, currency)
+    if most < least:
+        raise Problem("malformed", f"amount_until: {amount_until} is less than amount_from, {amount_from}.")
+    return least, most
+
+
+def _amount(name: str, text: str, currency: str) -> int:
+    try:
+        minor = money.parse(text, currency)
+    except money.MoneyError as error:
+        raise Problem("malformed", f"{name}: {error}") from None
+    if minor < 0:
+        raise Problem("malformed", f"{name}: {text} is less than zero.")
+    return minor

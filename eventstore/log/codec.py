@@ -142,7 +142,8 @@ class Codec:
         self._by_class: dict[type[Any], _Shape[Any]] = {}
         self._by_name: dict[str, _Shape[Any]] = {}
         entries = {entry.name: entry for entry in catalogue}
-        placeholders = (type(erased), type(unreadable))
+        # An event declares the class of a placeholder, of which the one that is given may be a special kind.
+        placeholders = (*type(erased).__mro__, *type(unreadable).__mro__)
         for entry in entries.values():
             event, upcasts = _newest(entries, entry)
             shape = self._by_name[entry.name] = _take_apart(entry, event, upcasts, placeholders)

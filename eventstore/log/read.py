@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -117,6 +118,48 @@ WITH RECURSIVE search AS (
 SELECT low FROM search WHERE low = high
 """
 
+# Versions of a stream are dense, so its first event after a position is found by halving as well.
+_VERSION_AT = """
+WITH RECURSIVE search AS (
+    SELECT 0::bigint AS low, coalesce(max(version), 0) AS high FROM log.events
+     WHERE log = %(log)s AND stream = %(stream)s
+  UNION ALL
+    SELECT CASE WHEN e.early THEN s.middle ELSE s.low END, CASE WHEN e.early THEN s.high ELSE s.middle - 1 END
+      FROM (SELECT low, high, (low + high + 1) / 2 AS middle FROM search WHERE low < high) s
+     CROSS JOIN LATERAL (
+        SELECT position <= %(position)s AS early FROM log.events
+         WHERE log = %(log)s AND stream = %(stream)s AND version = s.middle LIMIT 1
+     ) e
+)
+SELECT low FROM search WHERE low = high
+"""
+
+_UNIT = """
+SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata FROM log.events
+ WHERE log = %(log)s AND position > %(after)s
+   AND position <= (SELECT unit_end FROM log.events WHERE log = %(log)s AND position = %(position)s)
+ ORDER BY position LIMIT %(row_limit)s
+"""
+
+_UNIT_END = "SELECT unit_end FROM log.events WHERE log = %s AND position = %s"
+
+_UNIT_BEFORE = """
+SELECT position FROM log.events
+ WHERE log = %s AND position < %s AND position = unit_end ORDER BY position DESC LIMIT 1
+"""
+
+_OF_UNITS = """
+SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata FROM log.events
+ WHERE log = %s AND stream = ANY (%s) AND unit_end = ANY (%s)
+ ORDER BY position
+"""
+
+_NAMING = """
+SELECT position, unit_end, stream, version, type, recorded_at, payload, metadata FROM log.events
+ WHERE log = %s AND position > %s AND position <= %s AND position(%s::bytea in metadata) > 0
+ ORDER BY position
+"""
+
 _RECORDED_AT = "SELECT recorded_at FROM log.events WHERE log = %s AND position = %s"
 
 _UUID = "SELECT uuid FROM log.logs WHERE log = %s"
@@ -150,6 +193,44 @@ def recorded_at(connection: Connection[Any], log_number: int, position: int) -> 
     """When the event at a position was recorded, UTC; None where there is none."""
     row = connection.execute(_RECORDED_AT, (log_number, position), binary=True).fetchone()
     return None if row is None else row[0]
+
+
+def version_at(connection: Connection[Any], log_number: int, stream: str, position: int) -> int:
+    """The version that a stream had at a position; 0 if it did not exist yet."""
+    parameters = {"log": log_number, "stream": stream, "position": position}
+    row = connection.execute(_VERSION_AT.encode(), parameters).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def read_unit_end(connection: Connection[Any], log_number: int, position: int) -> int | None:
+    """Where the unit with this position ends; None where the log has no such position."""
+    row = connection.execute(_UNIT_END, (log_number, position), binary=True).fetchone()
+    return None if row is None else int(row[0])
+
+
+def read_unit(connection: Connection[Any], log_number: int, position: int, limit: int) -> list[Recorded]:
+    """The events of the unit with this position, at most `limit`; empty where the log has no such position."""
+    row = connection.execute(_UNIT_BEFORE, (log_number, position)).fetchone()
+    before = 0 if row is None else row[0]
+    parameters = {"log": log_number, "after": before, "position": position, "row_limit": limit}
+    return [Recorded._make(row) for row in connection.execute(_UNIT, parameters, binary=True)]
+
+
+def read_of_units(
+    connection: Connection[Any], log_number: int, streams: Sequence[str], unit_ends: Sequence[int]
+) -> list[Recorded]:
+    """The events of these streams in the units that end at these positions, in order of the log."""
+    parameters = (log_number, text_array(list(streams)), int8_array(list(unit_ends)))
+    return [Recorded._make(row) for row in connection.execute(_OF_UNITS, parameters, binary=True)]
+
+
+def read_naming(connection: Connection[Any], log_number: int, after: int, limit: int, text: bytes) -> Page:
+    """Read about `limit` positions, as `read_log` does, but only events whose metadata have these bytes."""
+    found = connection.execute(_UPTO, (log_number, after, after + limit), binary=True).fetchone()
+    if found is None:
+        return Page([], after, after)
+    cursor = connection.execute(_NAMING, (log_number, after, found[0], text), binary=True)
+    return Page([Recorded._make(row) for row in cursor], after, found[0])
 
 
 def read_uuid(connection: Connection[Any], log_number: int) -> UUID:

@@ -57,7 +57,7 @@ MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
         "webhooks": frozenset({"credentials", "keys", "log", "postgres"}),
         "batches": frozenset({"keys", "log", "postgres"}),
     },
-    "projections": {"engine": frozenset(), "commands": frozenset({"engine"})},
+    "projections": {"engine": frozenset(), "commands": frozenset({"engine"}), "replay": frozenset()},
     "api": {
         "gateway": frozenset({"services"}),
         "queries": frozenset({"gateway", "services"}),

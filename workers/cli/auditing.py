@@ -1,18 +1,16 @@
-"""Commands of an auditor: verify, replay, show a stream."""
+"""Commands of an auditor: verify, show a stream."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from domain.json_form import json_form
-from domain.money import show
 from eventstore.log.event_view import event_view
 from eventstore.log.read import read_stream
-from workers import replay as replaying
+from projections.replay.steps import plain
 from workers.cli.common import (
     FOUND,
     AsJson,
@@ -26,7 +24,7 @@ from workers.cli.common import (
 )
 from workers.databases import database
 from workers.messages import action_recorded
-from workers.showing import described, in_major_units, plain
+from workers.showing import described
 from workers.verify import verify as verify_log
 from workers.verify.printing import print_report
 from workers.verify.processes import MOST_PROCESSES, Processes, usual_number
@@ -60,36 +58,6 @@ def verify(
         print_json(report.as_json())
     else:
         print_report(report, out)
-    if not report.ok:
-        raise typer.Exit(FOUND)
-
-
-@app.command()
-def replay(
-    stream: Annotated[str | None, typer.Argument(help="A stream such as acct_…; without it the whole log")] = None,
-    version: Annotated[int | None, typer.Option(min=1, help="Fold the stream up to this version")] = None,
-    upto: Annotated[int | None, typer.Option(min=0, help="Fold the log up to this position")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Fold events and nothing else: what a stream comes to at a version, or the whole log at a position."""
-    with database(settings_of_process()) as settings:
-        if stream is not None:
-            with (
-                action_recorded("replay", settings, stream),
-                audit_connection(settings) as (connection, codec, log_number),
-            ):
-                state = replaying.replay_stream(connection, log_number, codec, stream, version)
-                if state is None:
-                    fail(f"there is no stream {stream}")
-                print_json(in_major_units(plain(state)))
-            return
-        with audit_connection(settings) as (connection, codec, _), progress_bars(as_json) as progress:
-            task = progress.add_task("replaying", total=None)
-            report = replaying.replay_log(
-                connection, settings.log, codec, upto, lambda p, end: progress.update(task, completed=p, total=end)
-            )
-    sums = {currency: show(total, currency) for currency, total in report.sums.items()}
-    print_json({"ok": report.ok, **asdict(report), "sums": sums})
     if not report.ok:
         raise typer.Exit(FOUND)
 

@@ -28,6 +28,7 @@ from workers.cli import (
     processes,
     projections,
     reconciling,
+    replaying,
     running,
     statements,
 )
@@ -43,7 +44,7 @@ from workers.terminal import print_anything
 from workers.up import UpError
 
 app = typer.Typer(help="Daybook, an event-sourced ledger.", no_args_is_help=True, add_completion=False)
-for group in (running, projections, processes, auditing, statements, reconciling, maintenance):
+for group in (running, projections, processes, auditing, replaying, statements, reconciling, maintenance):
     app.registered_commands.extend(group.app.registered_commands)
 app.add_typer(importing.imports, name="import")
 app.add_typer(exporting.exports, name="export")

@@ -231,14 +231,15 @@ READS = [
     "/v1/payrolls", "/v1/payrolls/{payroll}", "/v1/payrolls/{payroll}/items",
     "/v1/reconciliations", "/v1/reconciliations/{reconciliation}", "/v1/reconciliations/{reconciliation}/lines",
     "/v1/reconciliations/{reconciliation}/entries", "/v1/reconciliations/{reconciliation}/matches",
-    "/v1/reports", "/v1/stuck", "/v1/transactions/{transaction}/history",
+    "/v1/reports", "/v1/stuck", "/v1/replay", "/v1/replay/causes", "/v1/replay/refusal",
+    "/v1/transactions/{transaction}/history",
     "/v1/webhooks", "/v1/webhooks/{webhook}", "/v1/webhooks/{webhook}/deliveries", "/v1/webhooks/{webhook}/progress",
 ]  # fmt: skip
 READS_OF_PERSONS = ["/v1/people/{person}/sessions", "/v1/people/{person}/api-keys"]
 """Reads that no token of the file may use. `tests/integration/people` has their tests."""
 WITHOUT_TABLE = (
-    "/v1/streams", "/v1/log", "/v1/commands", "/v1/batches", "/v1/health", "/v1/lag", "/v1/reads", "/v1/me",
-    "/v1/policies/sign-in",
+    "/v1/streams", "/v1/log", "/v1/replay", "/v1/commands", "/v1/batches", "/v1/health", "/v1/lag", "/v1/reads",
+    "/v1/me", "/v1/policies/sign-in",
 )  # fmt: skip
 REPORTS = ("/v1/accounts/{account}/daily-balances", "/v1/accounts/{account}/statement")
 """Reads that need a period."""
@@ -277,6 +278,11 @@ def test_head_is_get_without_the_body(service18: Service, known: dict[str, str],
         target += "&from=2026-01-01&to=2026-01-31"
     if path == "/v1/reports":
         target += "&names=trial-balance"
+    if path == "/v1/replay/causes":
+        target += "?position=1"
+    if path == "/v1/replay/refusal":
+        [refusal] = service18.get(f"streams/{known['refusal']}", role="audit").json()["events"]
+        target += f"?position={refusal['position']}"
     status, headers, content = asked(service18, "HEAD", target, role="operator")
     assert (status, content) == (200, b"")
     if path == "/v1/log/follow":

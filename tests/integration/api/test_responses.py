@@ -204,6 +204,9 @@ def of_accounts(service: Service) -> None:
     service.post(f"accounts/{held}/cancel-closing", {"reason": "r"})
     service.get(f"transactions/{transaction}/history")
     service.get("stuck")
+    service.get("replay", role="audit")
+    service.get("replay/causes", role="audit", position="1")
+    service.get("replay/refusal", role="audit", key="refused", actor="the-command")
     today: dict[str, Any] = {"from": TODAY.isoformat(), "to": TODAY.isoformat()}
     service.get("reports", names=",".join(REPORTS), **today)
     for path in ("accounts", f"accounts/{account}", f"accounts/{account}/entries", f"accounts/{account}/movements"):

@@ -110,6 +110,8 @@ FEW: dict[tuple[str, str], set[str]] = {
     ("/v1/transactions", "status"): set(get_args(TransactionStatus)),
     ("/v1/processes", "manager"): {manager.name for manager in MANAGERS},
     ("/v1/processes", "status"): set(get_args(ProcessStatus)),
+    ("/v1/replay", "currency"): set(EXPONENTS),
+    ("/v1/replay", "type"): {entry.name for entry in CATALOGUE},
     ("/v1/refusals", "command"): {kind.__name__ for kind in (*commands(), Together, CarryOut)},
     ("/v1/refusals", "rule"): {*RULES, EXPECTATION_FAILED},
     ("/v1/transactions", "kind"): set(get_args(TransactionKind)),

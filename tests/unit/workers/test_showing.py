@@ -11,9 +11,10 @@ from domain.accounts.account.state import Account, Profile
 from domain.accounts.posting import Entry, TransactionPosted
 from domain.kernel import ERASED, UNREADABLE
 from eventstore.log.read import Recorded
+from projections.replay.steps import plain
 from tests.samples.registry import EVENTS
 from tests.samples.sample import StoredEvent
-from workers.showing import described, in_major_units, plain
+from workers.showing import described, in_major_units
 
 ADA, GRACE = "acct_01h455vb4pex5vsknk084sn02q", "acct_01h455vb4pex5vsknk084sn02r"
 DAY = date(2024, 1, 2)
