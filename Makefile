@@ -66,7 +66,7 @@ test: $(INSTALLED) servers clients ## run every test on real PostgreSQL servers 
 soak: $(INSTALLED) servers ## the long runs: faults, a stream of a million events
 	$(BIN)/pytest -n 2 -m soak tests
 
-servers: # what the tests need beside the embedded server: PostgreSQL 15, pgbouncer, hledger, ledger
+servers: # what the tests need beside the embedded server: PostgreSQL 15, pgbouncer, hledger, ledger, Go
 	@tests/support/install_servers.sh
 
 clients: $(CLIENTS)/.venv/.installed # what the test of the generated clients needs, at the versions of its lock files

@@ -14,7 +14,9 @@ from workers.embedded import EmbeddedPostgres, url_of_running
 from workers.settings import Settings
 from workers.urls import with_login
 
-LOGINS: Final = ("api", "query", "projector", "read_owner", "audit", "reader", "publisher", "replica", "credentials")
+LOGINS: Final = (
+    "api", "query", "projector", "read_owner", "audit", "reader", "publisher", "replica", "credentials", "sealer",
+)  # fmt: skip
 """The logins that `logins.sql` makes."""
 LONG_STATEMENT_SECONDS: Final = 3600.0
 

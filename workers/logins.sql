@@ -8,7 +8,7 @@ DECLARE
 BEGIN
     LOCK TABLE pg_authid IN SHARE UPDATE EXCLUSIVE MODE;  -- of two commands at once one makes them
     FOREACH login IN ARRAY ARRAY['api', 'query', 'projector', 'read_owner', 'audit', 'reader', 'publisher',
-                               'replica', 'credentials'] LOOP
+                               'replica', 'credentials', 'sealer'] LOOP
         role := 'daybook_' || login;
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN', role);
@@ -29,6 +29,7 @@ ALTER ROLE audit CONNECTION LIMIT 10;
 ALTER ROLE publisher CONNECTION LIMIT 10;
 ALTER ROLE replica CONNECTION LIMIT 10;
 ALTER ROLE credentials CONNECTION LIMIT 40;
+ALTER ROLE sealer CONNECTION LIMIT 10;
 
 -- Reporting tools are not ours: however many connections they open and whatever they ask, the ledger goes on. A tool may
 -- raise its time-outs, not its connections.

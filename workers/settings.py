@@ -39,6 +39,7 @@ READER_ROLE = "daybook_reader"
 PUBLISHER_ROLE = "daybook_publisher"
 REPLICA_ROLE = "daybook_replica"
 CREDENTIALS_ROLE = "daybook_credentials"
+SEALER_ROLE = "daybook_sealer"
 
 _TOPIC_PART = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _ORIGIN = re.compile(
@@ -59,10 +60,20 @@ DATABASE_URLS = (
     "publisher_database_url",
     "replica_database_url",
     "credentials_database_url",
+    "sealer_database_url",
 )
+PROOF_KEYS = ("proof_key", "previous_proof_key")
 MASTER_KEYS = ("master_key", "previous_master_key")
 SECRET_FIELDS = frozenset(
-    {*DATABASE_URLS, *MASTER_KEYS, "replica_master_key", "kafka_sasl_password", "kafka_ssl_password", "smtp_url"}
+    {
+        *DATABASE_URLS,
+        *MASTER_KEYS,
+        *PROOF_KEYS,
+        "replica_master_key",
+        "kafka_sasl_password",
+        "kafka_ssl_password",
+        "smtp_url",
+    }
 )  # their values never appear in a message
 
 
@@ -86,7 +97,7 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_URL",
         repr=False,
         description="PostgreSQL 15 or later, as `postgresql://user:password@host:5432/database`, for `migrate` and as "
-        "the default of the nine below. Unset: the embedded PostgreSQL 18",
+        "the default of the ten below. Unset: the embedded PostgreSQL 18",
     )
     api_database_url: str | None = Field(
         default=None,
@@ -137,6 +148,11 @@ class Settings(BaseSettings):
         repr=False,
         description="The connection of the API and of `mail` for passwords, sessions, API keys and tokens, a member of "
         "`daybook_credentials`, which has nothing else",
+    )
+    sealer_database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="The connection of `seal`, a member of `daybook_sealer`, which sees hashes and no events",
     )
     data_dir: Path = Field(
         default=Path("var"),
@@ -375,6 +391,33 @@ class Settings(BaseSettings):
         description="The mail server of `daybook mail`: `smtps://user:password@host:465`, `smtp+starttls://…` or, "
         "without a password or on this machine, `smtp://host:25`",
     )
+    proof_key: SecretStr | None = Field(
+        default=None,
+        repr=False,
+        description="32 random bytes in base64, the private key of Ed25519 that `daybook seal` signs checkpoints with",
+    )
+    proof_key_file: Path | None = Field(
+        default=None, description="A file with that key, instead of `DAYBOOK_PROOF_KEY`"
+    )
+    previous_proof_key: SecretStr | None = Field(
+        default=None,
+        repr=False,
+        description="The key before, which signs too, so that who knows only that one sees which is the next",
+    )
+    proof_origin: str | None = Field(
+        default=None,
+        max_length=255,
+        pattern=r"^[!-*,-~]+$",
+        description="The name of the log in checkpoints, such as `daybook.example.com/v1/proof`, and of its keys. It "
+        "never changes. Unset: `daybook/` and the UUID of the log",
+    )
+    proof_seconds: float = Field(
+        default=10.0,
+        ge=0.1,
+        le=24 * 3600,
+        allow_inf_nan=False,
+        description="Seconds between two checkpoints, at least. None is signed while nothing is appended",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message that a process of Daybook writes"
     )
@@ -401,7 +444,7 @@ class Settings(BaseSettings):
             raise ValueError("it should look like postgresql://user:password@host:5432/database")
         return url
 
-    @field_validator(*MASTER_KEYS, "replica_master_key")
+    @field_validator(*MASTER_KEYS, *PROOF_KEYS, "replica_master_key")
     @classmethod
     def _is_master_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None:
@@ -500,7 +543,7 @@ class Settings(BaseSettings):
         return self.model_copy(update={"projections": listed})
 
     def owner_url(self) -> str:
-        """For migrations. Raises `SettingsError`, as the next nine do, while no database is known."""
+        """For migrations. Raises `SettingsError`, as the next ten do, while no database is known."""
         return self._url("database_url")
 
     def api_url(self) -> str:
@@ -538,6 +581,10 @@ class Settings(BaseSettings):
     def credentials_url(self) -> str:
         """For passwords, sessions and API keys: acts as `daybook_credentials`."""
         return with_role(self._url("credentials_database_url"), CREDENTIALS_ROLE)
+
+    def sealer_url(self) -> str:
+        """For sealing the log: acts as `daybook_sealer`."""
+        return with_role(self._url("sealer_database_url"), SEALER_ROLE)
 
     def _url(self, name: str) -> str:
         url = getattr(self, name) or self.database_url
@@ -577,6 +624,29 @@ class Settings(BaseSettings):
         if self.replica_master_key is not None:
             return master_key.decode(self.replica_master_key.get_secret_value())
         return self.master_key_bytes()
+
+    @property
+    def seals(self) -> bool:
+        """Whether a key to sign checkpoints with is set."""
+        return self.proof_key is not None or self.proof_key_file is not None
+
+    def proof_key_bytes(self) -> list[bytes]:
+        """The private keys of checkpoints, the newest first. Raises `SettingsError` without one, or with two."""
+        key, file = variable("proof_key"), variable("proof_key_file")
+        if self.proof_key is not None and self.proof_key_file is not None:
+            raise SettingsError(f"{key} and {file} are both set: leave one of them out")
+        if self.proof_key is not None:
+            keys = [master_key.decode(self.proof_key.get_secret_value())]
+        elif self.proof_key_file is not None:
+            keys = [_read_key(self.proof_key_file, "a key to sign checkpoints with")]
+        else:
+            raise SettingsError(
+                f"there is no key to sign checkpoints with: set {key} to the base64 of 32 random bytes, such as "
+                f"`openssl rand -base64 32` prints, or {file} to a file with it"
+            )
+        if self.previous_proof_key is not None:
+            keys.append(master_key.decode(self.previous_proof_key.get_secret_value()))
+        return keys
 
     def previous_master_key_bytes(self) -> bytes | None:
         """The previous master key, from the environment or, for the embedded database, from its file; None without one.
@@ -662,8 +732,8 @@ def _default(name: str) -> str:
     return f"`{','.join(value) if isinstance(value, tuple) else value}`"
 
 
-def _read_key(key_file: Path) -> bytes:
+def _read_key(key_file: Path, what: str = "a master key") -> bytes:
     try:
         return master_key.read(key_file)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{key_file} does not hold a master key: {error}") from None
+        raise SettingsError(f"{key_file} does not hold {what}: {error}") from None

@@ -1,4 +1,4 @@
-"""Runs everything on one machine: database, API, projector, process managers, mail, webhooks, batches, and Kafka."""
+"""Runs everything on one machine: database, API, projector, the other workers, and Kafka."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ def up(settings: Settings, console: Console, *, kafka: bool = False) -> None:
             console.print(f"[bold yellow]{escape(sentence)}[/bold yellow]", highlight=False, soft_wrap=True)
 
         try:
-            commands = [command for command in _URLS if command not in _WITH_KAFKA or broker is not None]
+            without = (_WITH_KAFKA if broker is None else frozenset()) | (frozenset() if ready.seals else _WITH_KEY)
+            commands = [command for command in _URLS if command not in without]
             programs = [Restarted(f"daybook {command}", partial(start, command), say) for command in commands]
             stopped = _wait_until_ready(ready, children, stop)
             while broker is not None and not stop.is_set() and not broker.ready():
@@ -160,10 +161,13 @@ _URLS = {
     "mail": ("api_database_url", "query_database_url", "credentials_database_url"),
     "webhooks": ("api_database_url", "query_database_url"),
     "batches": ("api_database_url", "query_database_url"),
+    "seal": ("sealer_database_url",),
 }
 """The processes, each with the settings of the database logins that it needs, and no others."""
 _WITH_KAFKA = frozenset({"publish"})
 """The processes that `--kafka` adds."""
+_WITH_KEY = frozenset({"seal"})
+"""The processes that need a key to sign checkpoints."""
 
 
 def _environment(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:

@@ -27,8 +27,10 @@ from workers.composition import make_codec
 from workers.mail.running import delivery_of, run_mail
 from workers.metrics.reader import STATEMENT_SECONDS, Reader
 from workers.metrics.serving import metrics_served
-from workers.metrics.sources import Folding, Open, of_lag, of_processes, of_webhooks
+from workers.metrics.sources import Folding, Open, of_lag, of_processes, of_sealer, of_webhooks
 from workers.processes.running import run_processes
+from workers.proof.running import run_sealer
+from workers.proof.sealer import Counts as SealCounts
 from workers.settings import Settings, variable
 from workers.tracing import ended, traces_of
 from workers.tuning import tune_for_commands, tune_for_folding
@@ -177,6 +179,24 @@ def work_batches(settings: Settings) -> None:
     _once_it_is_there(both_let_us_in, stop, settings.database_wait_seconds)
     tune_for_commands()
     run_batches(settings, stop)
+
+
+def work_seal(settings: Settings) -> None:
+    """Seal the log until SIGTERM or SIGINT.
+
+    Raises `DatabaseAwayError`, `UnknownLogError`, `SettingsError`, `SealError`.
+    """
+    settings.proof_key_bytes()  # a missing key is one sentence, before a database is waited for
+    stop, counts = Event(), SealCounts()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def it_lets_us_in() -> None:
+        connect(settings.sealer_url(), application_name="daybook-sealer").close()
+
+    with metrics_served(settings, [of_sealer(counts)]):
+        _once_it_is_there(it_lets_us_in, stop, settings.database_wait_seconds)
+        run_sealer(settings, stop, counts)
 
 
 def work_webhooks(settings: Settings) -> None:

@@ -8,7 +8,7 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY['daybook_owner', 'daybook_read_owner', 'daybook_api', 'daybook_query',
                                 'daybook_projector', 'daybook_audit', 'daybook_reader', 'daybook_publisher',
-                                'daybook_replica', 'daybook_credentials'] LOOP
+                                'daybook_replica', 'daybook_credentials', 'daybook_sealer'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', name);

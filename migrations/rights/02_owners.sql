@@ -17,7 +17,7 @@ BEGIN
             SELECT n.oid, r.oid
               FROM (VALUES ('log', 'daybook_owner'), ('library', 'daybook_owner'), ('credentials', 'daybook_owner'),
                            ('access', 'daybook_owner'), ('webhooks', 'daybook_owner'),
-                           ('batches', 'daybook_owner'),
+                           ('batches', 'daybook_owner'), ('proof', 'daybook_owner'),
                            ('read', 'daybook_read_owner'), ('reporting', 'daybook_read_owner'),
                            ('read_next', 'daybook_read_owner'), ('read_old', 'daybook_read_owner')) AS o(schema, owner)
               JOIN pg_namespace n ON n.nspname = o.schema JOIN pg_roles r ON r.rolname = o.owner

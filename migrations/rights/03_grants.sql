@@ -3,21 +3,21 @@
 -- when these are made: projections/engine/grants.sql.
 SET LOCAL ROLE daybook_owner;
 
-REVOKE ALL ON SCHEMA log, library, credentials, access, webhooks, batches
+REVOKE ALL ON SCHEMA log, library, credentials, access, webhooks, batches, proof
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL TABLES IN SCHEMA log, library, credentials, access, webhooks, batches
+       daybook_publisher, daybook_replica, daybook_credentials, daybook_sealer;
+REVOKE ALL ON ALL TABLES IN SCHEMA log, library, credentials, access, webhooks, batches, proof
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA log, library, credentials, access, webhooks, batches
+       daybook_publisher, daybook_replica, daybook_credentials, daybook_sealer;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA log, library, credentials, access, webhooks, batches, proof
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher, daybook_replica, daybook_credentials;
-REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library, credentials, access, webhooks, batches
+       daybook_publisher, daybook_replica, daybook_credentials, daybook_sealer;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA log, library, credentials, access, webhooks, batches, proof
   FROM PUBLIC, daybook_read_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher, daybook_replica, daybook_credentials;
+       daybook_publisher, daybook_replica, daybook_credentials, daybook_sealer;
 
 GRANT USAGE ON SCHEMA log TO daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_publisher,
-                             daybook_replica;
+                             daybook_replica, daybook_sealer;
 GRANT USAGE ON SCHEMA library TO daybook_api, daybook_audit;
 
 -- Only the API writes the log, through its functions. Only the owner may call log.forget_origins, log.erase_subject and
@@ -29,6 +29,8 @@ GRANT EXECUTE ON FUNCTION log.append, log.lock_head, log.create_log, log.keep_su
    TO daybook_api;
 GRANT EXECUTE ON FUNCTION log.leaf_field, log.leaf_time, log.command_record, log.leaf, log.leaf_hashes
    TO daybook_audit;
+GRANT EXECUTE ON FUNCTION log.leaf_field, log.leaf_time, log.command_record, log.leaf TO daybook_query;
+GRANT SELECT ON log.logs TO daybook_sealer;
 GRANT SELECT ON log.logs, log.events, log.commands, log.subject_keys, log.master_keys, log.publications,
                 log.copies
    TO daybook_query;
@@ -73,6 +75,12 @@ GRANT USAGE ON SCHEMA batches TO daybook_api, daybook_audit;
 GRANT SELECT, INSERT, DELETE ON batches.parts TO daybook_api;
 GRANT SELECT (log, batch, part, digest, sender, bytes) ON batches.parts TO daybook_audit;
 
+-- The transparency log: a sealer sees hashes of leaves and no events. It adds to tiles by functions, which change nothing.
+GRANT USAGE ON SCHEMA proof TO daybook_sealer, daybook_query, daybook_audit;
+GRANT SELECT ON ALL TABLES IN SCHEMA proof TO daybook_sealer, daybook_query, daybook_audit;
+GRANT EXECUTE ON FUNCTION proof.leaf_hashes, proof.begin_tree, proof.grow, proof.keep_key, proof.keep_checkpoint
+   TO daybook_sealer;
+
 -- Nobody appends to a copy. Here all appends of its database are refused; log.begin_copy wants it to have no other log.
 DO $$
 BEGIN
@@ -87,7 +95,7 @@ SET LOCAL ROLE daybook_read_owner;
 
 REVOKE ALL ON SCHEMA read, read_next, read_old, reporting
   FROM PUBLIC, daybook_owner, daybook_api, daybook_query, daybook_projector, daybook_audit, daybook_reader,
-       daybook_publisher, daybook_replica, daybook_credentials;
+       daybook_publisher, daybook_replica, daybook_credentials, daybook_sealer;
 GRANT USAGE ON SCHEMA read TO daybook_query, daybook_projector, daybook_audit;
 GRANT USAGE ON SCHEMA read_next TO daybook_projector; -- a rebuild folds there
 GRANT USAGE ON SCHEMA reporting TO daybook_reader, daybook_audit;

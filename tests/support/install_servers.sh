@@ -1,7 +1,8 @@
 #!/bin/bash
 # See that what the tests need beside the embedded server is there: PostgreSQL 15, the oldest version supported, pgbouncer,
-# hledger and ledger, and Kafka with Java and Maven. The packages are installed on Debian when run as root, and asked for otherwise. Maven
-# downloads Kafka once. Where that cannot be, the tests of Kafka are left out, which CI does not allow.
+# hledger and ledger, Kafka with Java and Maven, and Go. The packages are installed on Debian when run as root, and asked
+# for otherwise. Maven downloads Kafka once. Where that cannot be, the tests of Kafka, or those with Go, are left out,
+# which CI does not allow.
 set -euo pipefail
 
 can_install=no
@@ -21,6 +22,13 @@ command -v mvn >/dev/null || java+=(maven)
 if [[ ${#java[@]} != 0 && $can_install == yes ]]; then
     missing+=("${java[@]}")
     java=()
+fi
+if ! command -v go >/dev/null; then
+    if [[ $can_install == yes ]]; then
+        missing+=(golang-go)
+    else
+        echo "Go is not installed (Debian: apt-get install golang-go): the test of proofs with Go is left out."
+    fi
 fi
 
 get_kafka() {

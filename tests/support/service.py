@@ -61,7 +61,7 @@ GRANTS = {
 
 MANY_VISITS = 1_000_000
 """All tests come from one address."""
-_AT_ONCE = ("log", "replay", "streams", "commands", "batches", "health", "lag", "reads")
+_AT_ONCE = ("log", "replay", "streams", "commands", "batches", "health", "lag", "reads", "proof")
 """Reads that wait for no projection."""
 
 _keys = count(1)

@@ -56,6 +56,7 @@ MAY_IMPORT_WITHIN: Final[dict[str, dict[str, frozenset[str]]]] = {
         "reads": frozenset({"postgres"}),
         "webhooks": frozenset({"credentials", "keys", "log", "postgres"}),
         "batches": frozenset({"keys", "log", "postgres"}),
+        "proof": frozenset({"log", "postgres"}),
     },
     "projections": {"engine": frozenset(), "commands": frozenset({"engine"}), "replay": frozenset()},
     "api": {

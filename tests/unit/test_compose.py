@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "mail": "mail",
     "webhooks": "webhooks",
     "batches": "batches",
+    "sealer": "seal",
     "verify": "verify",
     "rebuild": "rebuild",
 }
@@ -58,6 +59,7 @@ NEEDS: Final = {
     },
     "webhooks": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
     "batches": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
+    "sealer": {"DAYBOOK_SEALER_DATABASE_URL": "sealer"},
     "verify": {"DAYBOOK_AUDIT_DATABASE_URL": "audit"},
     "rebuild": {"DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner", "DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
 }
@@ -73,12 +75,16 @@ SECRETS: Final = {
     "PUBLISHER_PASSWORD": "publisher1",
     "REPLICA_PASSWORD": "replica1",
     "CREDENTIALS_PASSWORD": "credentials1",
+    "SEALER_PASSWORD": "sealer1",
     "DAYBOOK_MASTER_KEY": base64.b64encode(bytes(32)).decode(),
     "TOKENS_FILE": "./tokens.json",
 }
 OPTIONAL: Final = {
     "DAYBOOK_PREVIOUS_MASTER_KEY": base64.b64encode(b"p" * 32).decode(),
     "DAYBOOK_REPLICA_MASTER_KEY": base64.b64encode(b"r" * 32).decode(),
+    "DAYBOOK_PROOF_KEY": base64.b64encode(b"s" * 32).decode(),
+    "DAYBOOK_PREVIOUS_PROOF_KEY": base64.b64encode(b"t" * 32).decode(),
+    "PROOF_ORIGIN": "daybook.example.com/v1/proof",
     "KAFKA_PRINCIPALS": "importer,payouts",
     "SMTP_URL": "smtps://daybook:secret@mail.example.com",
     "MAIL_FROM": "Daybook <no-reply@example.com>",
@@ -191,7 +197,7 @@ def test_kafka_has_what_one_broker_needs() -> None:
 
 def test_tools_are_run_on_demand_and_end() -> None:
     on_demand = {name: service["profiles"] for name, service in services().items() if "profiles" in service}
-    alone = {name: [name] for name in ("mail", "webhooks", "batches")}
+    alone = {name: [name] for name in ("mail", "webhooks", "batches", "sealer")}
     assert on_demand == {**{name: ["tools"] for name in TOOLS}, **WITH_KAFKA, **alone}
     once = [name for name, service in services().items() if service["restart"] == "no"]
     assert once == ["migrate", *TOOLS]

@@ -24,6 +24,7 @@ from workers.work import work as run_worker
 from workers.work import work_batches as run_batch_worker
 from workers.work import work_mail as run_mail_worker
 from workers.work import work_processes as run_process_managers
+from workers.work import work_seal as run_seal_worker
 from workers.work import work_webhooks as run_webhook_worker
 
 app = typer.Typer()
@@ -150,6 +151,16 @@ def batches() -> None:
     Several may run: one of them carries out each batch at a time. It reads the file of tokens, as the API does.
     """
     run_batch_worker(settings_of_process())
+
+
+@app.command()
+def seal() -> None:
+    """Seal the log until it is stopped: a transparency log. `GET /v1/proof/checkpoint` has its last signed head.
+
+    It needs a key: DAYBOOK_PROOF_KEY or DAYBOOK_PROOF_KEY_FILE. Several may run: one seals, and another takes over when
+    that one ends.
+    """
+    run_seal_worker(settings_of_process())
 
 
 class What(StrEnum):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
-Process = Literal["api", "projector", "processes", "topics", "webhooks", "batches"]
+Process = Literal["api", "projector", "processes", "topics", "webhooks", "batches", "sealer"]
 
 API: Final[tuple[Process, ...]] = ("api",)
 EXECUTORS: Final[tuple[Process, ...]] = ("api", "topics", "batches")
@@ -19,6 +19,7 @@ TOPICS: Final[tuple[Process, ...]] = ("topics",)
 PROJECTOR: Final[tuple[Process, ...]] = ("projector",)
 PROCESSES: Final[tuple[Process, ...]] = ("processes",)
 WEBHOOKS: Final[tuple[Process, ...]] = ("webhooks",)
+SEALER: Final[tuple[Process, ...]] = ("sealer",)
 EACH: Final[tuple[Process, ...]] = ("api", "projector")
 
 LABELS: Final[Mapping[str, str]] = {
@@ -227,6 +228,22 @@ WEBHOOK_LAG_EVENTS = Metric(
     "Events after the position of the active webhook that is farthest behind",
     WEBHOOKS,
 )
+SEALED_EVENTS = Metric(
+    "daybook_sealed_events_total", "counter", "Events that this process added to the transparency log", SEALER
+)
+CHECKPOINTS = Metric("daybook_checkpoints_total", "counter", "Checkpoints that this process signed", SEALER)
+SEALER_READY = Metric(
+    "daybook_sealer_ready",
+    "gauge",
+    "1 once this process seals; 0 while another one does, and then the position and the lag are left out",
+    SEALER,
+)
+SEALED_POSITION = Metric(
+    "daybook_sealed_position", "gauge", "The position up to which the transparency log has the log", SEALER
+)
+SEAL_LAG_EVENTS = Metric(
+    "daybook_seal_lag_events", "gauge", "Events that the transparency log did not have at the last look", SEALER
+)
 TOPIC_RECORDS = Metric(
     "daybook_topic_records_total", "counter", "Records of topics of commands that were read", TOPICS, ("result",)
 )
@@ -278,6 +295,11 @@ METRICS: Final = (
     WEBHOOKS_BY_STATUS,
     FAILING_WEBHOOKS,
     WEBHOOK_LAG_EVENTS,
+    SEALED_EVENTS,
+    CHECKPOINTS,
+    SEALER_READY,
+    SEALED_POSITION,
+    SEAL_LAG_EVENTS,
     TOPIC_RECORDS,
 )
 """All metrics of Daybook. A new one is added here, and shown by a source in `workers.metrics.sources`."""

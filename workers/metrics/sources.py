@@ -26,6 +26,7 @@ from projections.processes.work import OPEN, Counts
 from projections.webhooks.webhooks import Behind
 from workers.metrics import catalogue
 from workers.metrics.catalogue import Metric
+from workers.proof.sealer import Counts as SealCounts
 from workers.webhooks.worker import Counts as DeliveryCounts
 
 REFUSALS: Final = (*(code for code, (status, _) in PROBLEMS.items() if status in REFUSED), "wrong_tokens")
@@ -171,6 +172,20 @@ def of_processes(read_open: Callable[[], Open | None]) -> Source:
         yield Sample(catalogue.OPEN_MAILS, mails.waiting, ("waiting",))
         yield Sample(catalogue.OPEN_MAILS, mails.failed, ("failed",))
         yield Sample(catalogue.MAILS_LATE_SECONDS, mails.late_seconds)
+
+    return read
+
+
+def of_sealer(counts: SealCounts) -> Source:
+    """The figures of a sealer. Before its first look it does not know how far tree and log are."""
+
+    def read() -> Iterator[Sample]:
+        yield Sample(catalogue.SEALED_EVENTS, counts.sealed)
+        yield Sample(catalogue.CHECKPOINTS, counts.signed)
+        yield Sample(catalogue.SEALER_READY, int(counts.size is not None))
+        if counts.size is not None:
+            yield Sample(catalogue.SEALED_POSITION, counts.size)
+            yield Sample(catalogue.SEAL_LAG_EVENTS, counts.head - counts.size)
 
     return read
 

@@ -2,7 +2,7 @@
 -- supported version of PostgreSQL. Run with search_path = pg_catalog, so that every name is qualified.
 -- Left out: storage options and statistics, which a DBA may tune, and whether roles may log in.
 WITH ours AS (
-    SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname IN ('log', 'library', 'credentials', 'access', 'webhooks', 'batches', 'read', 'read_next', 'read_old', 'reporting')
+    SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname IN ('log', 'library', 'credentials', 'access', 'webhooks', 'batches', 'proof', 'read', 'read_next', 'read_old', 'reporting')
 ), relations AS (
     SELECT c.*, n.nspname,
            CASE relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' WHEN 'm' THEN 'materialized view'

@@ -386,6 +386,7 @@ def test_each_login_has_a_limit_of_connections_that_leaves_some_to_the_api(serve
             ).fetchall()
         )
     bounds = {"query": 60, "projector": 20, "read_owner": 5, "audit": 10, "reader": 20, "publisher": 10, "replica": 10}
+    bounds["sealer"] = 10
     assert found == {"api": -1, "credentials": 40, **bounds}
 
 

@@ -180,7 +180,9 @@ def may(role: Role, method: str, path: str) -> bool:
             "/v1/interest",
             "/v1/settlement-agreements",
         )
-    if path.startswith(("/v1/streams", "/v1/log", "/v1/replay", "/v1/reads", "/v1/approvals")):
+    if path.startswith(
+        ("/v1/streams", "/v1/log", "/v1/replay", "/v1/reads", "/v1/approvals", "/v1/proof/tile/entries")
+    ):
         return role == "audit"
     if path.startswith(("/v1/refusals", "/v1/reports")):
         return role in ("report", "audit")

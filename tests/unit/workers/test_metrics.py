@@ -48,8 +48,10 @@ from workers.metrics.sources import (
     of_processes,
     of_recorder,
     of_refusals,
+    of_sealer,
     of_webhooks,
 )
+from workers.proof.sealer import Counts as SealCounts
 from workers.settings import Settings, SettingsError
 from workers.up import _metrics_port
 from workers.webhooks.worker import Counts as DeliveryCounts
@@ -100,6 +102,7 @@ def sources_of_all_processes() -> dict[str, list[Source]]:
         "processes": [of_processes(lambda: COUNTED)],
         "topics": [of_executor(executor(), RULES), TopicCounts().read],
         "batches": [of_executor(executor(), RULES)],
+        "sealer": [of_sealer(SealCounts(sealed=5, signed=2, size=7, head=9))],
         "webhooks": [of_webhooks(DeliveryCounts(taken=5, failed=2), lambda: BEHIND)],
     }
 
@@ -117,7 +120,7 @@ def test_a_name_follows_the_conventions(metric: Metric) -> None:
     assert set(metric.labels) <= LABELS.keys()
 
 
-@pytest.mark.parametrize("process", ["api", "projector", "processes", "topics", "webhooks", "batches"])
+@pytest.mark.parametrize("process", ["api", "projector", "processes", "topics", "webhooks", "batches", "sealer"])
 def test_a_process_shows_what_the_catalogue_says_and_nothing_else(process: str) -> None:
     declared = {one.name + ending for one in METRICS if process in one.processes for ending in SERIES[one.kind]}
     shown = page(*sources_of_all_processes()[process]).names()

@@ -1,0 +1,172 @@
+"""The tree in the database: tiles, checkpoints and keys, and the hashes and bytes of leaves that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from eventstore.postgres.arrays import bytea_array, int2_array, int4_array, int8_array
+from eventstore.proof.merkle import HASH_BYTES
+from eventstore.proof.tiles import Edge, Grown, ReadTiles, Tile, edge_of
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """How much of a log is sealed: the events up to the position `size`."""
+
+    origin: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A public key that checkpoints were signed with, since when, and the size of the tree at that moment."""
+
+    number: int
+    verifier: str
+    since: datetime
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A signed head of the tree. `note` is the text of the signed note."""
+
+    size: int
+    root: bytes
+    note: str
+    signed_at: datetime
+
+
+_TREE = "SELECT origin, size FROM proof.trees WHERE log = %s"
+_TILES = """
+SELECT substr(t.hashes, 1, w.width * 32)
+  FROM unnest(%s::smallint[], %s::bigint[], %s::integer[]) WITH ORDINALITY AS w(level, number, width, place)
+  LEFT JOIN proof.tiles t ON t.log = %s AND t.level = w.level AND t.number = w.number
+ ORDER BY w.place
+"""
+_KEYS = "SELECT number, verifier, since, size FROM proof.keys WHERE log = %s ORDER BY number"
+_CHECKPOINTS = "SELECT size, root, note, signed_at FROM proof.checkpoints WHERE log = %s"
+_LAST = f"{_CHECKPOINTS} ORDER BY size DESC LIMIT 1"
+_COVERING = f"{_CHECKPOINTS} AND size >= %s ORDER BY size LIMIT 1"
+
+# The bytes of leaves: what `log.leaf_hashes` hashes.
+_LEAVES = """
+WITH recorded AS MATERIALIZED (
+    SELECT c.last_position,
+           string_agg(sha256(log.command_record(l.uuid, c)), ''::bytea ORDER BY c.actor, c.key) AS hashes
+      FROM log.commands c JOIN log.logs l ON l.log = c.log
+     WHERE c.log = %(log)s
+       AND c.last_position >= (SELECT min(unit_end) FROM log.events
+                                WHERE log = %(log)s AND position > %(after)s AND position <= %(upto)s)
+       AND c.last_position <= (SELECT max(unit_end) FROM log.events
+                                WHERE log = %(log)s AND position > %(after)s AND position <= %(upto)s)
+     GROUP BY c.last_position
+)
+SELECT log.leaf(l.uuid, e, coalesce(r.hashes, ''::bytea))
+  FROM log.events e JOIN log.logs l ON l.log = e.log LEFT JOIN recorded r ON r.last_position = e.unit_end
+ WHERE e.log = %(log)s AND e.position > %(after)s AND e.position <= %(upto)s
+ ORDER BY e.position
+"""
+
+
+def read_tree(connection: Connection[Any], log_number: int) -> Tree | None:
+    """How much of a log is sealed; None if sealing has not begun."""
+    row = connection.execute(_TREE, (log_number,), binary=True).fetchone()
+    return None if row is None else Tree(*row)
+
+
+def tile_reader(connection: Connection[Any], log_number: int) -> ReadTiles:
+    """Reads tiles by one statement a call. A tile that is not there is empty."""
+
+    def read(tiles: Sequence[Tile]) -> list[bytes]:
+        levels, numbers, widths = zip(*tiles, strict=True) if tiles else ((), (), ())
+        rows = connection.execute(
+            _TILES, (int2_array(levels), int8_array(numbers), int4_array(widths), log_number), binary=True
+        )
+        return [hashes or b"" for (hashes,) in rows]
+
+    return read
+
+
+def read_edge(connection: Connection[Any], log_number: int, size: int) -> Edge:
+    """The right edge of the tree. Raises `ProofError` if tiles are missing."""
+    return edge_of(size, tile_reader(connection, log_number))
+
+
+def read_keys(connection: Connection[Any], log_number: int) -> list[StoredKey]:
+    """The keys of a log, the oldest first."""
+    return [StoredKey(*row) for row in connection.execute(_KEYS, (log_number,), binary=True)]
+
+
+def last_checkpoint(connection: Connection[Any], log_number: int) -> StoredCheckpoint | None:
+    """The newest checkpoint; None if there is none yet."""
+    return _checkpoint(connection, _LAST, (log_number,))
+
+
+def covering_checkpoint(connection: Connection[Any], log_number: int, size: int) -> StoredCheckpoint | None:
+    """The first checkpoint of a tree with at least so many leaves; None if there is none yet."""
+    return _checkpoint(connection, _COVERING, (log_number, size))
+
+
+def _checkpoint(connection: Connection[Any], statement: str, parameters: tuple[int, ...]) -> StoredCheckpoint | None:
+    row = connection.execute(statement.encode(), parameters, binary=True).fetchone()
+    return None if row is None else StoredCheckpoint(*row)
+
+
+def read_leaves(connection: Connection[Any], log_number: int, after: int, upto: int) -> list[bytes]:
+    """The bytes of the leaves after a position up to another, in order."""
+    rows = connection.execute(_LEAVES.encode(), {"log": log_number, "after": after, "upto": upto}, binary=True)
+    return [leaf for (leaf,) in rows]
+
+
+# What a sealer does
+
+
+def begin_tree(connection: Connection[Any], log_number: int, origin: str) -> Tree:
+    """The tree of a log, which is begun with this origin if there is none."""
+    connection.execute("SELECT proof.begin_tree(%s, %s)", (log_number, origin))
+    tree = read_tree(connection, log_number)
+    assert tree is not None, "it was begun"
+    return tree
+
+
+def read_leaf_hashes(connection: Connection[Any], log_number: int, after: int, upto: int) -> bytes:
+    """The hashes of the leaves after a position up to another, joined in order: fewer where events are missing."""
+    row = connection.execute("SELECT proof.leaf_hashes(%s, %s, %s)", (log_number, after, upto), binary=True).fetchone()
+    assert row is not None, "a function returns a row"
+    hashes: bytes = row[0]
+    assert len(hashes) % HASH_BYTES == 0, "it is made of hashes"
+    return hashes
+
+
+def grow(connection: Connection[Any], log_number: int, after: int, upto: int, grown: Sequence[Grown]) -> bool:
+    """Add hashes to tiles. False if the tree does not have the size `after`: another sealer was there first."""
+    levels, numbers, hashes = zip(*grown, strict=True)
+    row = connection.execute(
+        "SELECT proof.grow(%s, %s, %s, %s, %s, %s)",
+        (log_number, after, upto, int2_array(levels), int8_array(numbers), bytea_array(hashes)),
+    ).fetchone()
+    assert row is not None, "a function returns a row"
+    return bool(row[0])
+
+
+def keep_key(connection: Connection[Any], log_number: int, verifier: str, since: datetime) -> int:
+    """Note that a key signs from now on, unless it is known. Returns its number."""
+    row = connection.execute("SELECT proof.keep_key(%s, %s, %s)", (log_number, verifier, since)).fetchone()
+    assert row is not None, "a function returns a row"
+    return int(row[0])
+
+
+def keep_checkpoint(connection: Connection[Any], log_number: int, checkpoint: StoredCheckpoint) -> bool:
+    """Keep a checkpoint. False if there is one of this size or of a larger one."""
+    row = connection.execute(
+        "SELECT proof.keep_checkpoint(%s, %s, %s, %s, %s)",
+        (log_number, checkpoint.size, checkpoint.root, checkpoint.note, checkpoint.signed_at),
+    ).fetchone()
+    assert row is not None, "a function returns a row"
+    return bool(row[0])

@@ -1,0 +1,134 @@
+"""The routes of the transparency log: a stranger verifies what they answer, with nothing but the key."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+import pytest
+
+from eventstore.log.leaf import leaf_hash
+from eventstore.proof.checkpoints import open_checkpoint
+from eventstore.proof.merkle import verify_consistency, verify_inclusion
+from eventstore.proof.notes import parse_verifier
+from tests.support.merkle import naive_root
+from tests.support.postgres import Database, Server
+from tests.support.sealing import ORIGIN, PACE, Sealing, sealing_on
+from tests.support.service import Service, service_on
+
+
+@pytest.fixture(scope="module")
+def database(postgres18: Server) -> Iterator[Database]:
+    with postgres18.database() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def service(database: Database) -> Iterator[Service]:
+    with service_on(database) as running:
+        unsealed = running.get("proof/checkpoint")
+        assert unsealed.status_code == 404
+        assert "daybook seal" in unsealed.json()["detail"]
+        assert running.get("proof/keys").status_code == 404
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sizes(database: Database, service: Service) -> list[int]:
+    """The sizes of two checkpoints; the first covers more than a tile."""
+    found = []
+    with sealing_on(database) as sealing:
+        sealer = sealing.sealer()
+        for number in (80, 1):
+            for _ in range(number):
+                service.account("1.00")
+            sealer.turn()
+            found.append(size_of(sealing))
+            sealing.now += PACE
+    return found
+
+
+def read(service: Service, target: str) -> httpx.Response:
+    path, _, asked = target.partition("?")
+    parameters: dict[str, Any] = dict(parse_qsl(asked))
+    return service.get(path, **parameters)
+
+
+def size_of(sealing: Sealing) -> int:
+    last = sealing.last()
+    assert last is not None
+    return last.size
+
+
+def test_a_stranger_verifies_everything_from_the_answers(service: Service, sizes: list[int]) -> None:
+    keys = service.get("proof/keys").json()
+    assert keys["origin"] == ORIGIN
+    note = service.get("proof/checkpoint")
+    assert note.headers["content-type"] == "text/plain; charset=utf-8"
+    known = [parse_verifier(one["key"]) for one in keys["items"]]
+    head = open_checkpoint(note.content, ORIGIN, known).checkpoint
+    old, new = sizes
+    assert head.size == new
+    assert 300 < new < 512, "a full tile and a partial one"
+
+    full, rest = service.get("proof/tile/0/000").content, service.get(f"proof/tile/0/001.p/{new - 256}").content
+    hashes = [(full + rest)[at : at + 32] for at in range(0, new * 32, 32)]
+    assert len(full) == 8192
+    assert naive_root(hashes) == head.root
+    assert service.get("proof/tile/0/000.p/5").content == full[: 5 * 32]
+    assert service.get("proof/tile/1/000.p/1").content == naive_root(hashes[:256])
+
+    entries = service.get("proof/tile/entries/000.p/7", role="audit").content
+    for hash in hashes[:7]:
+        length = int.from_bytes(entries[:2], "big")
+        assert leaf_hash(entries[2 : 2 + length]) == hash
+        entries = entries[2 + length :]
+    assert not entries
+
+    for position in (1, 256, old):
+        answer = service.get("proof/inclusion", position=position).json()
+        assert answer["size"] == old
+        top, leaf = b64decode(answer["root"]), b64decode(answer["leaf"])
+        assert open_checkpoint(answer["checkpoint"].encode(), ORIGIN, known).checkpoint.root == top
+        assert leaf == hashes[position - 1]
+        verify_inclusion(position - 1, old, leaf, [b64decode(one) for one in answer["proof"]], top)
+    between = service.get("proof/inclusion", position=1, size=300).json()
+    assert between["checkpoint"] is None
+    assert b64decode(between["root"]) == naive_root(hashes[:300])
+
+    answer = read(service, f"proof/consistency?from={old}&to={new}").json()
+    proof = [b64decode(one) for one in answer["proof"]]
+    verify_consistency(old, new, b64decode(answer["old_root"]), head.root, proof)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("proof/tile/0/002", 404),
+        ("proof/tile/0/001", 404),
+        ("proof/tile/0/1", 404),
+        ("proof/tile/9/000", 404),
+        ("proof/tile/0/000.p/256", 404),
+        ("proof/inclusion?position=0", 400),
+        ("proof/inclusion?position=100000", 404),
+        ("proof/inclusion?position=5&size=4", 400),
+        ("proof/inclusion?position=1&size=100000", 404),
+        ("proof/consistency?from=2&to=1", 400),
+        ("proof/consistency?from=1&to=100000", 404),
+    ],
+)
+def test_what_is_not_there_is_a_problem(service: Service, sizes: list[int], path: str, status: int) -> None:
+    answer = read(service, path)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["detail"]
+
+
+def test_entries_are_for_auditors(service: Service, sizes: list[int]) -> None:
+    assert service.get("proof/tile/entries/000", role="audit").status_code == 200
+    assert service.get("proof/tile/entries/000", role="operator").status_code == 200
+    for role in ("command", "report"):
+        assert service.get("proof/tile/entries/000", role=role).status_code == 403
+        assert service.get("proof/tile/0/000", role=role).status_code == 200

@@ -1,0 +1,194 @@
+"""The sealer: follows the log, adds leaf hashes to the tree, and signs checkpoints at a pace.
+
+A turn seals up to the head of the log, in windows, when a checkpoint is due. Leaf hashes come from PostgreSQL, a window
+by one statement. Tiles are computed from them and the right edge of the tree, and nothing of the tree is read again.
+Each window begins with the last leaf that is sealed already: if its hash is another now, the log was changed, and the
+sealer does not go on.
+
+A checkpoint is only signed where the tree has reached a head of the log, so it covers whole units. Sealers on several
+machines do no harm: adding compares the size of the tree, and whoever was late reads the edge anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Event
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import Connection
+
+from eventstore.log.read import read_head
+from eventstore.proof.checkpoints import Checkpoint
+from eventstore.proof.merkle import HASH_BYTES
+from eventstore.proof.notes import NoteError, Signer, check_name
+from eventstore.proof.store import (
+    StoredCheckpoint,
+    begin_tree,
+    grow,
+    keep_checkpoint,
+    keep_key,
+    last_checkpoint,
+    read_edge,
+    read_keys,
+    read_leaf_hashes,
+    read_tree,
+)
+from eventstore.proof.tiles import Edge
+
+logger = logging.getLogger(__name__)
+
+WINDOW: Final = 20_000
+"""Positions that are sealed by one statement: a tenth of a second."""
+
+
+class SealError(RuntimeError):
+    """The log cannot be sealed any further. The message is one sentence, and says what to do."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this process has sealed and signed, and how far the tree and the log were when it last looked."""
+
+    sealed: int = 0
+    signed: int = 0
+    size: int | None = None  # None until it has looked
+    head: int = 0
+
+
+def origin_of(origin: str | None, uuid: UUID) -> str:
+    """The origin of a log: that of the setting, or one made of its UUID."""
+    return f"daybook/{uuid}" if origin is None else origin
+
+
+def signers_of(origin: str, keys: Sequence[bytes]) -> list[Signer]:
+    """The signers of a log, the newest first. Raises `SealError`."""
+    try:
+        check_name(origin)
+    except NoteError as error:
+        raise SealError(f"the log cannot be named {origin!r} in checkpoints: {error}") from None
+    return [Signer(origin, key) for key in keys]
+
+
+class Sealer:
+    """Seals one log on a connection that acts as `daybook_sealer`.
+
+    `pace` is the least time between two checkpoints. Raises `SealError`, and `TRANSIENT` errors of the connection; a
+    new sealer goes on from there.
+    """
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        log: str,
+        log_number: int,
+        signers: Sequence[Signer],
+        clock: Callable[[], datetime],
+        pace: timedelta,
+        *,
+        counts: Counts | None = None,
+        window: int = WINDOW,
+    ) -> None:
+        self._connection = connection
+        self._log = log
+        self._log_number = log_number
+        self._signers = signers
+        self._clock = clock
+        self._pace = pace
+        self._counts = counts or Counts()
+        self._window = window
+        self._edge = self._begun()
+        self._last = last_checkpoint(connection, log_number)
+
+    def turn(self, stop: Event | None = None) -> bool:
+        """Seal up to the head of the log and sign it, if it is time, or seal what is a window or more. True if it did.
+
+        A tile that is not full is written anew when it grows, so it grows with checkpoints and not with appends.
+        """
+        stop = stop or Event()
+        head = read_head(self._connection, self._log).position
+        if head < self._edge.size:
+            raise SealError(
+                f"the tree of the log {self._log} has {self._edge.size} leaves, and the log ends at {head}: events "
+                "that were sealed are gone; find out who removed them, or which dump was restored"
+            )
+        due = self._due()
+        before = self._edge.size
+        while self._edge.size < head and (due or head - self._edge.size >= self._window) and not stop.is_set():
+            self._seal(min(head, self._edge.size + self._window))
+        if due and self._edge.size == head:
+            self._sign()
+        self._counts.size, self._counts.head = self._edge.size, head
+        return self._edge.size > before
+
+    def _begun(self) -> Edge:
+        origin = self._signers[0].name
+        tree = begin_tree(self._connection, self._log_number, origin)
+        if tree.origin != origin:
+            raise SealError(
+                f"the log is named {tree.origin!r} in its checkpoints and cannot be renamed to {origin!r}: set "
+                f"DAYBOOK_PROOF_ORIGIN to {tree.origin}"
+            )
+        self._keep_keys()
+        edge = read_edge(self._connection, self._log_number, tree.size)
+        last = last_checkpoint(self._connection, self._log_number)
+        if last is not None and last.size == edge.size and last.root != edge.root():
+            raise SealError(
+                f"the tiles of {edge.size} leaves do not have the root of the checkpoint that was signed: they were "
+                "changed; restore the schema proof from a dump"
+            )
+        return edge
+
+    def _keep_keys(self) -> None:
+        now = self._clock()
+        numbers = [
+            keep_key(self._connection, self._log_number, str(signer.verifier), now)
+            for signer in reversed(self._signers)
+        ]
+        newest = read_keys(self._connection, self._log_number)[-1]
+        if numbers[-1] != newest.number:
+            raise SealError(
+                f"the key to sign checkpoints with was replaced by {newest.verifier} at {newest.since:%Y-%m-%d %H:%M} "
+                "UTC: set that one, or make a new one"
+            )
+
+    def _seal(self, upto: int) -> None:
+        """Add the leaves up to a position. If another sealer was there first, the edge is read anew."""
+        size, before = self._edge.size, self._edge.last
+        hashes = read_leaf_hashes(self._connection, self._log_number, max(size - 1, 0), upto)
+        if before is not None:
+            sealed, hashes = hashes[:HASH_BYTES], hashes[HASH_BYTES:]
+            if sealed != before:
+                raise SealError(
+                    f"the event at position {size} is not the one that was sealed: the log or its tree was changed; "
+                    "run daybook verify, and compare the log with a dump"
+                )
+        if len(hashes) != (upto - size) * HASH_BYTES:
+            raise SealError(
+                f"between the positions {size} and {upto} there are {len(hashes) // HASH_BYTES} events and not "
+                f"{upto - size}: the log was changed; run daybook verify"
+            )
+        grown = self._edge.append(hashes)
+        if not grow(self._connection, self._log_number, size, upto, grown):
+            tree = read_tree(self._connection, self._log_number)
+            assert tree is not None, "it was begun"
+            self._edge = read_edge(self._connection, self._log_number, tree.size)
+            return
+        self._counts.sealed += upto - size
+
+    def _due(self) -> bool:
+        """Whether a checkpoint may be signed now. A clock that was put back does not stop it."""
+        return self._last is None or not timedelta(0) <= self._clock() - self._last.signed_at < self._pace
+
+    def _sign(self) -> None:
+        if self._edge.size == (0 if self._last is None else self._last.size):
+            return
+        root = self._edge.root()
+        note = Checkpoint(self._signers[0].name, self._edge.size, root).sign(self._signers)
+        checkpoint = StoredCheckpoint(self._edge.size, root, str(note), self._clock())
+        if keep_checkpoint(self._connection, self._log_number, checkpoint):
+            self._counts.signed += 1
+        self._last = last_checkpoint(self._connection, self._log_number)
