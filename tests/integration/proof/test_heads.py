@@ -452,6 +452,7 @@ def test_a_checkpoint_has_only_heads_of_its_own_size(
         assert not keep_checkpoint(connection, number, wrong, Heads(1, bytes(32)))
         assert assert_heads_are_right(sealing, owner) == size
         assert bring_heads(connection, number, tree.size, 1_000, lambda: True) is not None
+        assert bring_heads(connection, number, size, 1_000, lambda: True) is None, "others are stored by now"
         assert keep_checkpoint(connection, number, wrong, Heads(1, bytes(32)))
         stored = last_heads(connection, number)
         assert stored is not None
