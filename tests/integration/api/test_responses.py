@@ -139,7 +139,8 @@ def of_proofs(service: Service) -> None:
         *(f"consistency?from=1&to={last.size}", f"head?stream={account}"),
     ):
         target, _, asked = path.partition("?")
-        service.get(f"proof/{target}", role="audit", **dict(parse_qsl(asked)))
+        parameters: dict[str, Any] = dict(parse_qsl(asked))
+        service.get(f"proof/{target}", role="audit", **parameters)
 
 
 def test_every_answer_has_exactly_the_members_that_are_described(service: Service) -> None:
