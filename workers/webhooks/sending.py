@@ -207,6 +207,8 @@ def _answer_of(connection: socket.socket, deadline: float, most_bytes: int) -> A
     try:
         answer.begin()
         body = answer.read(most_bytes + 1)
+    except OSError:  # also that the connection ended before an answer, which is an HTTPException too
+        raise
     except (HTTPException, ValueError):
         raise DeliveryError("malformed") from None
     if len(body) > most_bytes:
