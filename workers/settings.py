@@ -65,13 +65,14 @@ DATABASE_URLS = (
     "credentials_database_url",
     "sealer_database_url",
 )
-PROOF_KEYS = ("proof_key", "previous_proof_key", "witness_key")
+PROOF_KEYS = ("proof_key", "previous_proof_key")
 MASTER_KEYS = ("master_key", "previous_master_key")
 SECRET_FIELDS = frozenset(
     {
         *DATABASE_URLS,
         *MASTER_KEYS,
         *PROOF_KEYS,
+        "witness_key",
         "replica_master_key",
         "kafka_sasl_password",
         "kafka_ssl_password",
@@ -420,7 +421,9 @@ class Settings(BaseSettings):
         description="32 random bytes in base64, the private key of Ed25519 that `daybook seal` signs checkpoints with",
     )
     proof_key_file: Path | None = Field(
-        default=None, description="A file with that key, instead of `DAYBOOK_PROOF_KEY`"
+        default=None,
+        description="A file with that key, instead of `DAYBOOK_PROOF_KEY`. `daybook up` with the embedded PostgreSQL "
+        "makes `proof.key` in the data folder if none is set",
     )
     previous_proof_key: SecretStr | None = Field(
         default=None,
@@ -494,7 +497,7 @@ class Settings(BaseSettings):
             raise ValueError("it should look like postgresql://user:password@host:5432/database")
         return url
 
-    @field_validator(*MASTER_KEYS, *PROOF_KEYS, "replica_master_key")
+    @field_validator(*MASTER_KEYS, *PROOF_KEYS, "replica_master_key", "witness_key")
     @classmethod
     def _is_master_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None:
@@ -756,6 +759,15 @@ class Settings(BaseSettings):
         for origin, key in map(witnessed_log_of, self.witness_logs):
             logs.setdefault(origin, []).append(key)
         return logs
+
+    def with_proof_key(self) -> Self:
+        """The same settings with a key to sign checkpoints with, which is made for the embedded database if none is."""
+        if self.seals or not self.embedded:
+            return self
+        key_file = self.data_dir / "proof.key"
+        if not key_file.exists():
+            master_key.create(key_file)
+        return self.model_copy(update={"proof_key_file": key_file})
 
     def previous_master_key_bytes(self) -> bytes | None:
         """The previous master key, from the environment or, for the embedded database, from its file; None without one.

@@ -99,7 +99,15 @@ def _bytes(media_type: str) -> dict[int | str, dict[str, Any]]:
     return {**READ, 200: {"content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}}
 
 
-@query(router, "/checkpoint", may=READERS, response=None, answers=_bytes("text/plain"), personal=False)
+@query(
+    router,
+    "/checkpoint",
+    may=READERS,
+    response=None,
+    answers=_bytes("text/plain"),
+    response_class=Response,
+    personal=False,
+)
 def get_checkpoint(
     request: Request,
     witnessed: Annotated[
@@ -145,7 +153,15 @@ def get_proof_keys(request: Request) -> Response:
     return json_response({"origin": tree.origin, "items": items}, items=len(items))
 
 
-@query(router, "/tile/entries/{path:path}", may=AUDITORS, response=None, answers=_bytes(BYTES), personal=True)
+@query(
+    router,
+    "/tile/entries/{path:path}",
+    may=AUDITORS,
+    response=None,
+    answers=_bytes(BYTES),
+    response_class=Response,
+    personal=True,
+)
 def get_entries(request: Request, path: TilePath) -> Response:
     """Get the bytes of leaves, each after its length in two bytes: `…/entries/000`, or `…/entries/000.p/5` for five."""
     served = services(request)
@@ -163,7 +179,15 @@ def get_entries(request: Request, path: TilePath) -> Response:
     return Response(b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves), media_type=BYTES)
 
 
-@query(router, "/tile/{path:path}", may=READERS, response=None, answers=_bytes(BYTES), personal=False)
+@query(
+    router,
+    "/tile/{path:path}",
+    may=READERS,
+    response=None,
+    answers=_bytes(BYTES),
+    response_class=Response,
+    personal=False,
+)
 def get_tile(request: Request, path: TilePath) -> Response:
     """Get a tile of the tree: hashes of 32 bytes, joined. `…/tile/0/000` is full, and `…/tile/0/000.p/5` has five."""
     served = services(request)
