@@ -176,7 +176,8 @@ class Settings(BaseSettings):
     sealer_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection of `seal`, a member of `daybook_sealer`, which sees hashes and no events",
+        description="The connection of `seal` and `ask-witnesses`, a member of `daybook_sealer`, which sees hashes and "
+        "no events",
     )
     data_dir: Path = Field(
         default=Path("var"),
