@@ -397,7 +397,9 @@ class Settings(BaseSettings):
         description="32 random bytes in base64, the private key of Ed25519 that `daybook seal` signs checkpoints with",
     )
     proof_key_file: Path | None = Field(
-        default=None, description="A file with that key, instead of `DAYBOOK_PROOF_KEY`"
+        default=None,
+        description="A file with that key, instead of `DAYBOOK_PROOF_KEY`. `daybook up` with the embedded PostgreSQL "
+        "makes `proof.key` in the data folder if none is set",
     )
     previous_proof_key: SecretStr | None = Field(
         default=None,
@@ -647,6 +649,15 @@ class Settings(BaseSettings):
         if self.previous_proof_key is not None:
             keys.append(master_key.decode(self.previous_proof_key.get_secret_value()))
         return keys
+
+    def with_proof_key(self) -> Self:
+        """The same settings with a key to sign checkpoints with, which is made for the embedded database if none is."""
+        if self.seals or not self.embedded:
+            return self
+        key_file = self.data_dir / "proof.key"
+        if not key_file.exists():
+            master_key.create(key_file)
+        return self.model_copy(update={"proof_key_file": key_file})
 
     def previous_master_key_bytes(self) -> bytes | None:
         """The previous master key, from the environment or, for the embedded database, from its file; None without one.
