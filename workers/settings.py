@@ -420,6 +420,13 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Seconds between two checkpoints, at least. None is signed while nothing is appended",
     )
+    proof_heads_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=24 * 3600,
+        allow_inf_nan=False,
+        description="Seconds between two checkpoints that also commit to the heads of streams, at least. 0: each does",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message that a process of Daybook writes"
     )

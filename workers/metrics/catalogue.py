@@ -241,6 +241,12 @@ SEALER_READY = Metric(
 SEALED_POSITION = Metric(
     "daybook_sealed_position", "gauge", "The position up to which the transparency log has the log", SEALER
 )
+SEALED_HEADS_POSITION = Metric(
+    "daybook_sealed_heads_position",
+    "gauge",
+    "The position at which a checkpoint last committed to the heads of streams; 0 if none did",
+    SEALER,
+)
 SEAL_LAG_EVENTS = Metric(
     "daybook_seal_lag_events", "gauge", "Events that the transparency log did not have at the last look", SEALER
 )
@@ -299,6 +305,7 @@ METRICS: Final = (
     CHECKPOINTS,
     SEALER_READY,
     SEALED_POSITION,
+    SEALED_HEADS_POSITION,
     SEAL_LAG_EVENTS,
     TOPIC_RECORDS,
 )

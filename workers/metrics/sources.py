@@ -185,6 +185,7 @@ def of_sealer(counts: SealCounts) -> Source:
         yield Sample(catalogue.SEALER_READY, int(counts.size is not None))
         if counts.size is not None:
             yield Sample(catalogue.SEALED_POSITION, counts.size)
+            yield Sample(catalogue.SEALED_HEADS_POSITION, counts.heads)
             yield Sample(catalogue.SEAL_LAG_EVENTS, counts.head - counts.size)
 
     return read

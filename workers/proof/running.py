@@ -64,7 +64,8 @@ def _run_connected(
             return
         signers = signers_of(origin_of(settings.proof_origin, read_uuid(connection, log_number)), keys)
         pace = timedelta(seconds=settings.proof_seconds)
-        sealer = Sealer(connection, settings.log, log_number, signers, clock, pace, counts=counts)
+        heads_pace = timedelta(seconds=settings.proof_heads_seconds)
+        sealer = Sealer(connection, settings.log, log_number, signers, clock, pace, heads_pace, counts=counts)
         outage.ended()
         logger.info("sealing the log %s; the key of its checkpoints is %s", settings.log, signers[0].verifier)
         while not stop.is_set():

@@ -1,0 +1,272 @@
+"""The heads of streams in checkpoints: they are what the log has, at a pace, in windows, through restarts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Thread
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from eventstore.log.read import read_head
+from eventstore.postgres.connect import connect
+from eventstore.proof.checkpoints import parse_checkpoint
+from eventstore.proof.heads import (
+    Head,
+    Heads,
+    heads_by_bucket,
+    heads_of,
+    key_of,
+    root_of_buckets,
+    verify_head,
+)
+from eventstore.proof.notes import parse_note
+from eventstore.proof.store import (
+    StoredCheckpoint,
+    head_checkpoint,
+    head_proof,
+    last_heads,
+    read_tree,
+)
+from tests.support.ledger import Ledger, deposit, ledger_on
+from tests.support.postgres import Database, Server
+from tests.support.sealing import HEADS_PACE, PACE, Sealing, sealing_on
+from workers.proof.heads import bring_heads
+
+
+@pytest.fixture
+def database(postgres18: Server) -> Iterator[Database]:
+    with postgres18.database() as made:
+        yield made
+
+
+@pytest.fixture
+def ledger(database: Database) -> Iterator[Ledger]:
+    with ledger_on(database) as made:
+        yield made
+
+
+@pytest.fixture
+def owner(database: Database) -> Iterator[Connection[Any]]:
+    with connect(database.url, application_name="test") as connection:
+        yield connection
+
+
+def streams_of_log(owner: Connection[Any], log_number: int, size: int) -> dict[str, tuple[int, int]]:
+    """The heads by the log itself."""
+    rows = owner.execute(
+        "SELECT stream, count(*), max(position) FROM log.events WHERE log = %s AND position <= %s GROUP BY stream",
+        (log_number, size),
+    )
+    return {stream: (version, position) for stream, version, position in rows}
+
+
+def heads_of_log(owner: Connection[Any], log_number: int, size: int) -> Heads:
+    streams = streams_of_log(owner, log_number, size)
+    heads = [Head(key_of(stream), *head) for stream, head in streams.items()]
+    return Heads(len(streams), root_of_buckets(heads_by_bucket(heads)))
+
+
+def committed(checkpoint: StoredCheckpoint) -> Heads | None:
+    return heads_of(parse_checkpoint(parse_note(checkpoint.note.encode()).text))
+
+
+def assert_heads_are_right(sealing: Sealing, owner: Connection[Any]) -> int:
+    """Every stream of the last checkpoint with heads is proven by its line. Returns its size."""
+    number = sealing.log_number
+    stored, checkpoint = last_heads(sealing.connection, number), head_checkpoint(sealing.connection, number)
+    assert stored is not None
+    assert checkpoint is not None
+    expected = heads_of_log(owner, number, stored.size)
+    assert checkpoint.size == stored.size
+    assert committed(checkpoint) == expected == Heads(stored.streams, stored.root)
+    for stream, (version, position) in streams_of_log(owner, number, stored.size).items():
+        proof = head_proof(sealing.connection, number, stream)
+        assert proof is not None, stream
+        assert (proof.version, proof.position) == (version, position)
+        verify_head(proof, expected.root)
+    return stored.size
+
+
+def append(ledger: Ledger, accounts: list[str], chance: random.Random, number: int) -> None:
+    """Deposits to old and new accounts."""
+    for _ in range(number):
+        if not accounts or chance.random() < 0.3:
+            accounts.append(ledger.account())
+        ledger.accepted(deposit(chance.choice(accounts), 100))
+
+
+def test_heads_are_those_of_the_log_after_random_appends(
+    database: Database, ledger: Ledger, owner: Connection[Any]
+) -> None:
+    chance, accounts = random.Random(7), list[str]()
+    with sealing_on(database) as sealing:
+        sizes = []
+        for number in (1, 20, 3, 40):
+            append(ledger, accounts, chance, number)
+            assert sealing.sealer().turn()
+            sizes.append(assert_heads_are_right(sealing, owner))
+            assert sizes[-1] == read_head(owner, "main").position
+            sealing.now += HEADS_PACE
+        assert len(set(sizes)) == 4
+        assert sizes[-1] - sizes[-2] > sealing.heads_window, "in several windows"
+
+
+def test_heads_are_committed_at_a_pace_of_their_own(database: Database, ledger: Ledger, owner: Connection[Any]) -> None:
+    with sealing_on(database, window=1_000, heads_window=1_000) as sealing:
+        sealer, lines = sealing.sealer(), []
+        for _ in range(7):
+            ledger.account()
+            sealer.turn()
+            last = sealing.last()
+            assert last is not None
+            lines.append(committed(last) is not None)
+            assert sealing.counts.heads == assert_heads_are_right(sealing, owner)
+            sealing.now += PACE
+        assert HEADS_PACE == 3 * PACE
+        assert lines == [True, False, False, True, False, False, True]
+        assert sealing.counts.signed == 7
+
+
+def test_a_clock_that_was_put_back_does_not_stop_the_heads(database: Database, ledger: Ledger) -> None:
+    with sealing_on(database) as sealing:
+        sealer = sealing.sealer()
+        for _ in range(2):
+            ledger.account()
+            sealer.turn()
+            last = sealing.last()
+            assert last is not None
+            assert committed(last) is not None
+            sealing.now -= timedelta(days=1)
+
+
+def test_a_stream_that_came_after_the_commitment_is_not_proven_and_one_that_grew_is_as_it_was(
+    database: Database, ledger: Ledger, owner: Connection[Any]
+) -> None:
+    with sealing_on(database) as sealing:
+        assert last_heads(sealing.connection, sealing.log_number) is None
+        assert head_checkpoint(sealing.connection, sealing.log_number) is None
+        account = ledger.account()
+        assert head_proof(sealing.connection, sealing.log_number, account) is None
+        sealer = sealing.sealer()
+        sealer.turn()
+        before = head_proof(sealing.connection, sealing.log_number, account)
+        assert before is not None
+        later = ledger.account()
+        ledger.accepted(deposit(account, 100))
+        sealing.now += PACE
+        sealer.turn()
+        size = assert_heads_are_right(sealing, owner)
+        last = sealing.last()
+        assert last is not None
+        assert last.size > size
+        assert head_proof(sealing.connection, sealing.log_number, later) is None
+        assert head_proof(sealing.connection, sealing.log_number, account) == before
+        sealing.now += HEADS_PACE
+        ledger.account()
+        sealer.turn()
+        assert_heads_are_right(sealing, owner)
+        assert head_proof(sealing.connection, sealing.log_number, later) is not None
+        grown = head_proof(sealing.connection, sealing.log_number, account)
+        assert grown is not None
+        assert grown.version == before.version + 1
+
+
+def test_a_sealer_that_ends_between_windows_leaves_the_last_commitment_whole(
+    database: Database, ledger: Ledger, owner: Connection[Any]
+) -> None:
+    """Also where it goes on with the windows of another one, and heads of later events were stored meanwhile."""
+    chance, accounts = random.Random(8), list[str]()
+    with sealing_on(database, heads_window=3) as sealing:
+        append(ledger, accounts, chance, 10)
+        sealing.sealer().turn()
+        first = assert_heads_are_right(sealing, owner)
+        for windows in (1, 4):
+            append(ledger, accounts, chance, 10)
+            sealing.now += PACE
+            sealing.sealer().turn()  # no heads: it is too early
+            last = sealing.last()
+            assert last is not None
+            goes_on = iter([True] * (windows - 1) + [False]).__next__
+            assert bring_heads(sealing.connection, sealing.log_number, last.size, 3, goes_on) is None
+            tree = read_tree(sealing.connection, sealing.log_number)
+            assert tree is not None
+            assert first < tree.heads < last.size
+            assert assert_heads_are_right(sealing, owner) == first
+        sealing.now += HEADS_PACE
+        append(ledger, accounts, chance, 1)
+        sealing.sealer().turn()
+        assert assert_heads_are_right(sealing, owner) == read_head(owner, "main").position
+
+
+def test_at_most_two_rows_of_a_bucket_are_kept(database: Database, ledger: Ledger, owner: Connection[Any]) -> None:
+    with sealing_on(database, heads_window=1) as sealing:
+        account = ledger.account()
+        for _ in range(4):
+            for _ in range(3):
+                ledger.accepted(deposit(account, 100))
+            sealing.sealer().turn()
+            assert_heads_are_right(sealing, owner)
+            sealing.now += HEADS_PACE
+        for table, key in (("heads", "bucket"), ("head_tiles", "level, number")):
+            [most] = owner.execute(
+                f"SELECT max(rows) FROM (SELECT count(*) AS rows FROM proof.{table} GROUP BY {key}) AS x".encode()
+            ).fetchone() or [None]
+            assert most == 2, table
+
+
+def test_two_sealers_at_once_commit_to_the_right_heads(
+    database: Database, ledger: Ledger, owner: Connection[Any]
+) -> None:
+    chance, accounts = random.Random(9), list[str]()
+    with sealing_on(database, heads_window=5) as one, sealing_on(database, heads_window=3) as other:
+        sealers = [sealing.sealer() for sealing in (one, other)]
+        for _ in range(5):
+            append(ledger, accounts, chance, 15)
+            threads = [Thread(target=sealer.turn) for sealer in sealers]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert one.last() is not None
+            assert_heads_are_right(one, owner)
+            for sealing in (one, other):
+                sealing.now += HEADS_PACE
+        # Whoever was late signs nothing wrong; what it could not sign then, it signs at the next turn.
+        append(ledger, accounts, chance, 1)
+        sealers[0].turn()
+        assert assert_heads_are_right(one, owner) == read_head(owner, "main").position
+
+
+def test_a_sealer_whose_heads_were_overtaken_signs_without_them(
+    database: Database, ledger: Ledger, owner: Connection[Any]
+) -> None:
+    with sealing_on(database) as late, sealing_on(database) as early:
+        sealer = late.sealer()
+        ledger.account()
+        sealer.turn()
+        before = assert_heads_are_right(late, owner)
+        ledger.account()
+        late.now += HEADS_PACE
+        size = read_head(owner, "main").position
+        overtaking = early.sealer()
+        kept = late.connection.execute
+
+        def overtaken(*arguments: Any, **named: Any) -> Any:
+            """Between the last window and the signing, the other sealer stores heads of later events."""
+            if "keep_checkpoint" in str(arguments[0]):
+                late.connection.execute = kept  # type: ignore[method-assign]
+                ledger.account()
+                early.now = late.now
+                overtaking.turn()
+            return kept(*arguments, **named)
+
+        late.connection.execute = overtaken  # type: ignore[method-assign]
+        sealer.turn()
+        found = owner.execute("SELECT size FROM proof.checkpoints ORDER BY size").fetchall()
+        assert [before, read_head(owner, "main").position] == [row[0] for row in found]
+        assert size not in [row[0] for row in found], "the heads of that size are gone"
+        assert assert_heads_are_right(late, owner) == read_head(owner, "main").position
