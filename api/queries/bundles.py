@@ -29,18 +29,24 @@ BUNDLE: Final[dict[int | str, dict[str, Any]]] = {
 """The answers of a route that returns a bundle."""
 
 Since = Annotated[
-    list[Annotated[int, Query(ge=1, lt=2**63)]] | None,
-    Query(max_length=MOST_SINCE, description="The size of a checkpoint that the reader kept; may be repeated"),
+    str | None,
+    Query(
+        max_length=1_000,
+        pattern=r"^[1-9][0-9]{0,17}(,[1-9][0-9]{0,17})*$",
+        description="Sizes of checkpoints that the reader kept, with commas between them: the bundle proves that each "
+        "is the beginning of its last one",
+        examples=["1234"],
+    ),
 ]
 Write = Callable[[Evidence], Iterator[bytes]]
 
 
-def made(connection: Connection[Any], log_number: int, since: list[int] | None, write: Write) -> bytes:
+def made(connection: Connection[Any], log_number: int, since: str | None, write: Write) -> bytes:
     """A bundle, read in one snapshot. Raises `Problem` where there is none or where it is too large."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         try:
-            return _bounded(write(Evidence(connection, log_number, tuple(since or ()))))
+            return _bounded(write(Evidence(connection, log_number, _sizes(since))))
         except EvidenceError as error:
             raise Problem("unknown", str(error), kind=error.kind, id=error.id) from None
         except BundleError as error:
@@ -55,11 +61,19 @@ def sent(content: bytes) -> Response:
     return FileResponse(iter([content]), MEDIA_TYPE, FILE_NAME, content.count(b'\n{"leaf":'))
 
 
-def bundle_response(request: Request, since: list[int] | None, write: Write) -> Response:
+def bundle_response(request: Request, since: str | None, write: Write) -> Response:
     """The response with a bundle of the log alone. Raises `Problem`."""
     served = services(request)
     with served.reads() as connection:
         return sent(made(connection, served.log_number, since, write))
+
+
+def _sizes(since: str | None) -> tuple[int, ...]:
+    """The sizes of a text. Raises `Problem` if they are too many."""
+    sizes = () if since is None else tuple(map(int, since.split(",")))
+    if len(sizes) > MOST_SINCE:
+        raise Problem("malformed", f"since: at most {MOST_SINCE} sizes, not {len(sizes)}.", most=MOST_SINCE)
+    return sizes
 
 
 def _bounded(lines: Iterator[bytes]) -> bytes:

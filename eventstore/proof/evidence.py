@@ -214,7 +214,7 @@ class Evidence:
 
     def _covering(self, position: int, kind: str, id: str | int) -> StoredCheckpoint:
         """The first checkpoint with this position and everything that the reader has seen."""
-        found = covering_checkpoint(self.connection, self.log_number, max(position, *self.since))
+        found = covering_checkpoint(self.connection, self.log_number, max((position, *self.since)))
         if found is not None:
             return found
         if self.since and covering_checkpoint(self.connection, self.log_number, position) is not None:
