@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,13 +21,43 @@ from psycopg import Connection
 from eventstore.postgres.connect import connect
 from eventstore.proof import evidence as writing
 from tests.integration.workers.running import daybook, environment
-from tests.support.bundles import Bundle, check, fields, read
+from tests.support.bundle_reader import Bundle, check, fields, read
 from tests.support.postgres import Database, Server
-from tests.support.sealing import HEADS_PACE, PACE, Sealing, sealing_on
+from tests.support.sealing import HEADS_PACE, KEY, ORIGIN, PACE, Sealing, sealing_on
 from tests.support.service import CUSTOMER, Service, service_on
+from workers.proof.sealer import signers_of
 
+VERIFIER = Path(__file__).parents[3] / "workers" / "daybook_verify.py"
+PATIENCE_SECONDS = 60.0
 BEGIN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAYS = {"from": "2026-11-01", "to": "2026-11-30"}
+SHOWN_TO_OWNERS = {
+    "account.closed.v1",
+    "account.closing_asked.v1",
+    "account.closing_cancelled.v1",
+    "account.credited.v1",
+    "account.debited.v1",
+    "account.details_changed.v1",
+    "account.frozen.v1",
+    "account.hold_captured.v1",
+    "account.hold_expired.v1",
+    "account.hold_partly_captured.v1",
+    "account.hold_placed.v1",
+    "account.hold_placed.v2",
+    "account.hold_released.v1",
+    "account.limit_returned.v1",
+    "account.limit_used.v1",
+    "account.limits_changed.v1",
+    "account.mandate_given.v1",
+    "account.mandate_withdrawn.v1",
+    "account.metadata_changed.v1",
+    "account.opened.v1",
+    "account.owner_added.v1",
+    "account.owner_removed.v1",
+    "account.reopened.v1",
+    "account.unfrozen.v1",
+}
+"""What an owner who is a customer reads in other ways too. A new event of accounts is here, or is withheld."""
 ENTRIES = ("account.debited.v1", "account.credited.v1")
 EURO = {"currency": "EUR"}
 
@@ -233,6 +265,49 @@ def test_what_is_not_there_is_a_sentence(world: World, path: str, status: int, s
     answer = world.get(target, **parameters)
     assert answer.status_code == status, answer.text
     assert sentence.format(**names) in answer.json()["detail"]
+
+
+# The verifier of a stranger
+
+
+def verified(content: bytes, folder: Path, *options: str) -> dict[str, Any]:
+    """What `daybook-verify` reports on a bundle, with the key of the tests."""
+    file = folder / "bundle.jsonl"
+    file.write_bytes(content)
+    key = str(signers_of(ORIGIN, [KEY])[0].verifier)
+    command = [sys.executable, str(VERIFIER), str(file), "--key", key, "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (0 if report["ok"] else 1), done.stderr
+    return report
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "event/{first}",
+        "command/rent-1?actor=the-command",
+        "command/too much?actor=the-command",
+        "stream/{account}",
+        "statement/{account}?from=2026-11-01&to=2026-11-30",
+        "statement/{account}?from=2026-11-01&to=2026-11-30&by=value",
+        "stream/{account}?since={first},{middle}",
+    ],
+)
+def test_a_stranger_verifies_each_kind(world: World, tmp_path: Path, path: str) -> None:
+    target, _, asked = path.format(first=world.first, middle=world.middle, account=world.account).partition("?")
+    parameters: dict[str, Any] = dict(parse_qsl(asked))
+    report = verified(world.get(target, **parameters).content, tmp_path)
+    assert report["ok"], report
+
+
+def test_a_stranger_verifies_the_whole_log(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    done = daybook("export", "bundle", "--output", str(file), env=environment(world.database))
+    assert done.returncode == 0, done.stderr
+    report = verified(file.read_bytes(), tmp_path)
+    assert report["ok"], report
+    assert {check["name"] for check in report["checks"] if check["covered"]} >= {"zero sums"}
 
 
 # Who may
