@@ -18,10 +18,18 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from api.accounts.statement_bundles import SHOWN
+from api.queries import bundles
 from eventstore.postgres.connect import connect
+from eventstore.proof import bundle
 from eventstore.proof import evidence as writing
+from eventstore.proof.evidence import Evidence, EvidenceError
+from eventstore.proof.leaves import read_leaves_at
+from eventstore.proof.store import read_leaves
 from tests.integration.workers.running import daybook, environment
+from tests.samples.accounts import chart
 from tests.support.bundle_reader import Bundle, check, fields, read
+from tests.support.ledger import deposit, ledger_on
 from tests.support.postgres import Database, Server
 from tests.support.sealing import HEADS_PACE, KEY, ORIGIN, PACE, Sealing, sealing_on
 from tests.support.service import CUSTOMER, Service, service_on
@@ -29,6 +37,7 @@ from workers.proof.sealer import signers_of
 
 VERIFIER = Path(__file__).parents[3] / "workers" / "daybook_verify.py"
 PATIENCE_SECONDS = 60.0
+STATEMENT = "statement {account} --from 2026-11-01 --to 2026-11-30"
 BEGIN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAYS = {"from": "2026-11-01", "to": "2026-11-30"}
 SHOWN_TO_OWNERS = {
@@ -58,6 +67,16 @@ SHOWN_TO_OWNERS = {
     "account.unfrozen.v1",
 }
 """What an owner who is a customer reads in other ways too. A new event of accounts is here, or is withheld."""
+OF_A_LOG = {
+    "events are those of the tree",
+    "positions are dense",
+    "versions of each stream are contiguous",
+    "no event of a stream is left out",
+    "units are whole",
+    "records of commands are those of their events",
+    "transactions sum to zero per currency",
+    "entries of transactions are those of accounts",
+}
 ENTRIES = ("account.debited.v1", "account.credited.v1")
 EURO = {"currency": "EUR"}
 
@@ -69,8 +88,15 @@ class World:
     service: Service
     database: Database
     sizes: list[int]
-    account: str
-    refused: str  # the key of a refused command
+    account: str = ""
+    refused: str = ""  # the key of a refused command
+    sealing: Sealing | None = None  # None: it is sealed already
+
+    def seal(self) -> int:
+        """Seal up to the head, with heads of streams. Returns the size."""
+        assert self.sealing is not None
+        self.sealing.now += HEADS_PACE
+        return sizes_after(self.sealing)
 
     @property
     def first(self) -> int:
@@ -123,7 +149,10 @@ def history(service: Service, sealing: Sealing) -> tuple[list[int], str, str]:
     sealing.now += PACE
     no = service.post("transfers", {**transfer, "amount": "5000.00"}, key="too much")
     assert no.status_code == 422, no.text
-    service.account()
+    for role in ("command", "operator"):
+        service.post(
+            "accounts", {"type": "checking", **EURO, "owner": "prsn_bob", "name": "Bob"}, role=role, key="shared"
+        )
     sizes.append(sizes_after(sealing))
     sealing.now += HEADS_PACE
     for number in range(30):
@@ -144,6 +173,17 @@ def world(postgres18: Server) -> Iterator[World]:
         sizes, account, refused = history(service, sealing)
         assert sizes[-1] > 256, "more than a tile"
         yield World(service, database, sizes, account, refused)
+
+
+@pytest.fixture(scope="module")
+def living(postgres18: Server) -> Iterator[World]:
+    """A service in which tests write and seal."""
+    with (
+        postgres18.database() as database,
+        service_on(database) as service,
+        sealing_on(database, now=BEGIN) as sealing,
+    ):
+        yield World(service, database, [], sealing=sealing)
 
 
 @pytest.fixture
@@ -307,7 +347,7 @@ def test_a_stranger_verifies_the_whole_log(world: World, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     report = verified(file.read_bytes(), tmp_path)
     assert report["ok"], report
-    assert {check["name"] for check in report["checks"] if check["covered"]} >= {"zero sums"}
+    assert {check["name"] for check in report["checks"] if check["covered"]} >= OF_A_LOG
 
 
 # Who may
@@ -343,5 +383,216 @@ def test_what_a_customer_gets_of_other_accounts_is_as_in_the_statement(world: Wo
     assert asked.json()["items"][: len(mine["items"])] == mine["items"]
 
 
+def test_an_owner_does_not_get_what_only_staff_reads(living: World) -> None:
+    service = living.service
+    account = service.account("5.00", owner="prsn_watched")
+    owner, holder = service.customer("prsn_watched"), service.customer("prsn_holder")
+    service.do(f"accounts/{account}/mandates", {**EURO, "person": "prsn_holder", "may_see": True, "move_up_to": None})
+    living.seal()
+    path, shown = f"statement/{account}", {**DAYS, "min_position": service.last["position"]}
+    answer = living.get(path, token=holder, **shown)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        403,
+        f"The evidence of account {account} is for its owners.",
+    )
+    assert living.get(path, token=owner, **shown).status_code == 200
+    service.do(f"accounts/{account}/attach", {"node": chart.node(service)})
+    living.seal()
+    shown["min_position"] = service.last["position"]
+    answer = living.get(path, token=owner, **shown)
+    assert answer.status_code == 403
+    assert "has events that only staff reads" in answer.json()["detail"]
+    assert living.get(path, **shown).status_code == 200
+
+
 def test_every_event_of_an_account_is_shown_to_its_owner_or_withheld_on_purpose() -> None:
     assert set(SHOWN) == SHOWN_TO_OWNERS
+
+
+# Receipts
+
+
+def test_a_receipt_comes_once_the_command_is_sealed(living: World, tmp_path: Path) -> None:
+    service = living.service
+    account = service.account()
+    service.post(f"accounts/{account}/deposits", {**EURO, "amount": "7.00"}, key="receipt/1")
+    asked = service.get("commands/receipt/1", role="command").json()
+    assert "receipt" not in asked, "nobody asked for it"
+    unsealed = service.get("commands/receipt/1", role="command", receipt="true").json()
+    assert unsealed == {**asked, "receipt": None}
+    living.seal()
+    answer = service.get("commands/receipt/1", role="command", receipt="true")
+    receipt = answer.json()["receipt"].encode()
+    assert answer.json() == {**asked, "receipt": receipt.decode()}
+    found = read(receipt)
+    check(found)
+    [record], [leaf] = found.records, found.leaves
+    assert fields(record)[2] == b"receipt/1"
+    assert json.loads(fields(record)[7] or b"")["transaction"] == asked["answer"]["transaction"]
+    assert leaf.commands == sha256(record).digest()
+    assert leaf.position == leaf.unit_end == living.position("receipt/1")
+    report = verified(receipt, tmp_path)
+    assert report["ok"], report
+    assert len(receipt) < 5_000
+
+
+# What was changed, and what is old
+
+
+def test_evidence_outlives_the_erasure_of_a_person(living: World) -> None:
+    account = living.service.account("9.00", owner="prsn_gone", name="Ada Byron")
+    size = living.seal()
+    before = living.bundle(f"stream/{account}")
+    living.service.erased("prsn_gone")
+    after = living.bundle(f"stream/{account}")
+    assert after.leaves == before.leaves, "erasing destroys a key and changes no leaf"
+    living.seal()
+    later = living.bundle(f"stream/{account}", since=size)
+    assert [leaf.raw for leaf in later.leaves[: len(before.leaves)]] == [leaf.raw for leaf in before.leaves]
+
+
+def test_what_was_changed_after_it_was_sealed_is_no_evidence(living: World, tmp_path: Path) -> None:
+    account = living.service.account("3.00")
+    living.seal()
+    file = tmp_path / "evidence.jsonl"
+    arguments = ("prove", "stream", account, "--output", str(file))
+    with psycopg.connect(living.database.url) as superuser:
+        superuser.execute(
+            "UPDATE log.events SET metadata = metadata || ' '::bytea WHERE stream = %s AND version = 2", (account,)
+        )
+    try:
+        done = daybook(*arguments, env=environment(living.database))
+        assert done.returncode == 3
+        assert "is not the one that was sealed" in done.stderr
+        assert not file.exists()
+        answer = living.get(f"stream/{account}")
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+        assert "is not the one that was sealed" in answer.json()["detail"]
+        whole = daybook("export", "bundle", "--output", str(file), env=environment(living.database))
+        assert (whole.returncode, list(tmp_path.iterdir())) == (3, [])
+        assert "do not have the root of the checkpoint" in whole.stderr
+    finally:
+        with psycopg.connect(living.database.url) as superuser:
+            superuser.execute(
+                "UPDATE log.events SET metadata = substr(metadata, 1, octet_length(metadata) - 1)"
+                " WHERE stream = %s AND version = 2",
+                (account,),
+            )
+    assert living.get(f"stream/{account}").status_code == 200
+
+
+def test_the_oldest_metadata_names_no_key(postgres18: Server) -> None:
+    """The command is found by its position then."""
+    with postgres18.database() as database, ledger_on(database) as ledger, sealing_on(database) as sealing:
+        account = ledger.account()
+        ledger.accepted(deposit(account, 100))
+        with psycopg.connect(database.url) as superuser:
+            superuser.execute(
+                "UPDATE log.events SET metadata = convert_to(regexp_replace(convert_from(metadata, 'UTF8'),"
+                " '\"key\":\"[^\"]*\",', ''), 'UTF8')"
+            )
+        size = sizes_after(sealing)
+        with connect(database.url, application_name="test") as connection:
+            [leaf] = read_leaves(connection, sealing.log_number, size - 1, size)
+            assert read_leaves_at(connection, sealing.log_number, [size])[size] != leaf
+            found = read(b"".join(Evidence(connection, sealing.log_number).of_event(size)))
+            check(found)
+            assert found.leaves[0].raw == leaf
+
+
+def test_leaves_are_found_by_key_as_they_are_by_position(world: World, auditor: Connection[Any]) -> None:
+    number = world.service.services.log_number
+    positions = range(1, world.last + 1)
+    assert list(read_leaves_at(auditor, number, positions).values()) == read_leaves(auditor, number, 0, world.last)
+
+
+def test_a_copy_has_the_same_leaves(world: World, auditor: Connection[Any]) -> None:
+    """A copy has hashes of records instead of records."""
+    number = world.service.services.log_number
+    leaves = read_leaves(auditor, number, 0, world.last)
+    with auditor.transaction(force_rollback=True):
+        auditor.execute(
+            "INSERT INTO log.command_hashes (log, last_position, hashes)"
+            " SELECT c.log, c.last_position, sha256(log.command_record(l.uuid, c))"
+            " FROM log.commands c JOIN log.logs l ON l.log = c.log WHERE c.last_position IS NOT NULL"
+        )
+        auditor.execute("DELETE FROM log.commands")
+        assert read_leaves(auditor, number, 0, world.last) == leaves
+        found = read(b"".join(Evidence(auditor, number).of_stream(world.account)))
+        check(found)
+
+
+# Bounds and the command line
+
+
+def test_a_bundle_over_http_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundles, "MOST_BYTES", 10_000)
+    answer = world.get(f"stream/{world.account}")
+    assert (answer.status_code, answer.json()["figures"]) == (400, {"most": 10_000})
+    assert "daybook prove" in answer.json()["detail"]
+    many = ",".join("1" for _ in range(101))
+    assert "at most 100 sizes, not 101" in world.get("event/1", since=many).json()["detail"]
+
+
+def test_a_statement_that_does_not_fit_into_a_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "MOST_LINE_BYTES", 9_000)
+    answer = world.get(f"statement/{world.account}", **DAYS)
+    assert answer.status_code == 400
+    assert "ask for a shorter period" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "arguments", ["event 5", "command rent-1", "stream {account}", STATEMENT, f"{STATEMENT} --by value"]
+)
+def test_the_command_line_writes_what_the_api_answers(world: World, tmp_path: Path, arguments: str) -> None:
+    file = tmp_path / "evidence.jsonl"
+    given = (*arguments.format(account=world.account).split(), "--since", str(world.first), "--output", str(file))
+    done = daybook("prove", *given, env=environment(world.database))
+    assert done.returncode == 0, done.stderr
+    assert "daybook-verify" in done.stdout
+    assert file.stat().st_mode & 0o077 == 0
+    kind, name, *_ = given
+    asked: dict[str, Any] = {"since": world.first}
+    if kind == "command":
+        asked["actor"] = "the-command"
+    if kind == "statement":
+        asked |= {**DAYS, "by": "value" if "value" in given else "booking"}
+    assert file.read_bytes() == world.get(f"{kind}/{name}", **asked).content
+    printed = daybook("prove", *given[:-2], env=environment(world.database))
+    assert printed.stdout == file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("event {later}", "No checkpoint covers position"),
+        ("command of-nobody", "no command has the key of-nobody"),
+        ("command of-nobody --actor the-command", "No answer is recorded for key of-nobody"),
+        (
+            "command shared",
+            "several actors sent a command with the key shared: say by --actor which one (the-command, the-operator)",
+        ),
+        ("stream acct_none", "There is no stream acct_none"),
+        ("statement acct_none --from 2026-11-01 --to 2026-11-30", "There is no stream acct_none"),
+        ("statement {transaction} --from 2026-11-01 --to 2026-11-30", "there is no account txn_"),
+        ("statement {account} --from 2026-11-30 --to 2026-11-01", "before it begins"),
+        ("event 1 --since 7", "No checkpoint of 7 leaves was signed"),
+        ("stream {account} --since {middle}", None),
+    ],
+)
+def test_the_command_line_says_why_there_is_no_evidence(world: World, arguments: str, sentence: str | None) -> None:
+    transaction = world.bundle("command/rent-1", actor="the-command").leaves[0].stream
+    names = {"later": world.last + 1, "account": world.account, "middle": world.middle, "transaction": transaction}
+    done = daybook("prove", *arguments.format(**names).split(), env=environment(world.database))
+    assert done.returncode == (0 if sentence is None else 3), done.stderr
+    assert (sentence or "") in " ".join(done.stderr.split())
+
+
+def test_nothing_is_proven_before_the_log_is_sealed(postgres18: Server) -> None:
+    with postgres18.database() as database, ledger_on(database) as ledger:
+        account = ledger.account()
+        with connect(database.url, application_name="test") as connection:
+            evidence = Evidence(connection, 1)
+            for write in (lambda: evidence.of_event(1), lambda: evidence.of_stream(account), evidence.of_log):
+                with pytest.raises(EvidenceError, match="daybook seal signs them"):
+                    write()
