@@ -1370,6 +1370,7 @@ class Verification:
         self._proofs: list[tuple[int, int, list[bytes], int]] = []
         self._head: tuple[int, int] | None = None  # version and position
         self._statement: Statement | None = None
+        self._receipt: Record | None = None
         self._has_statement = self._ended = False
         self._tree = Tree()
         self._targets: list[Target] = []
@@ -1502,10 +1503,16 @@ class Verification:
         self._proofs.append((*sizes, hashes_of(body["proof"], "the proof"), self._number))
 
     def _read_record(self, value: Any) -> None:
-        if self._kind not in ("log", "command"):
+        if self._kind not in ("log", "command", "event"):
             raise Malformed(f"a bundle of the kind {self._kind} has no records of commands")
         body = members(value, "the record", ("bytes",))
-        self._units.record(parse_record(bytes_of(body["bytes"], "the record"), self._uuid), self._number)
+        record = parse_record(bytes_of(body["bytes"], "the record"), self._uuid)
+        if self._kind != "event":
+            self._units.record(record, self._number)
+        elif self._receipt is not None:
+            raise Malformed("a second record of a command")
+        else:
+            self._receipt = record
 
     def _read_leaf(self, value: Any) -> None:
         whole = self._kind == "log"
@@ -1928,6 +1935,11 @@ class Verification:
         check.covered = self._of_tree.covered
         if check.covered != 1 or self._last is None or self._last.position != self.report.header["position"]:
             check.find(f"the bundle does not have the event of position {self.report.header['position']} alone")
+        if self._receipt is not None:
+            check = self.report.check("the record of a command is the one that the event names", "records")
+            check.covered = 1
+            if self._last is None or self._last.commands != self._receipt.hash:
+                check.find(f"the event does not name this record of command {self._receipt.key!r}: it was changed")
 
     def _finish_command(self) -> None:
         self._units.end()
@@ -1960,7 +1972,9 @@ class Verification:
         earlier = sum(any(line.split(" ")[0] == HEADS for line in one.extensions) for one in self._checkpoints[:-1])
         if earlier:
             yield f"the heads of streams of {earlier} earlier checkpoints"
-        if kind in ("stream", "statement", "event"):
+        if kind == "event" and self._receipt is not None:
+            yield "whole units and sums of transactions: they need the other events of the unit"
+        elif kind in ("stream", "statement", "event"):
             yield "records of commands, whole units and sums of transactions: they need the events of other streams"
         if self._opaque + (self._units.opaque if kind in ("log", "command") else 0):
             yield "what the opaque events of the eventsourcing library say"
