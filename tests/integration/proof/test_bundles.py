@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -39,7 +40,7 @@ VERIFIER = Path(__file__).parents[3] / "workers" / "daybook_verify.py"
 PATIENCE_SECONDS = 60.0
 STATEMENT = "statement {account} --from 2026-11-01 --to 2026-11-30"
 BEGIN = datetime(2026, 11, 22, 12, tzinfo=UTC)
-DAYS = {"from": "2026-11-01", "to": "2026-11-30"}
+DAYS: dict[str, Any] = {"from": "2026-11-01", "to": "2026-11-30"}
 SHOWN_TO_OWNERS = {
     "account.closed.v1",
     "account.closing_asked.v1",
@@ -434,6 +435,10 @@ def test_a_receipt_comes_once_the_command_is_sealed(living: World, tmp_path: Pat
     report = verified(receipt, tmp_path)
     assert report["ok"], report
     assert len(receipt) < 5_000
+    changed = receipt.replace(b64encode(record), b64encode(record.replace(b"receipt/1", b"receipt/2")))
+    assert changed != receipt
+    [finding] = verified(changed, tmp_path)["findings"]
+    assert "does not name this record of command 'receipt/2'" in finding["what"]
 
 
 # What was changed, and what is old
@@ -593,6 +598,11 @@ def test_nothing_is_proven_before_the_log_is_sealed(postgres18: Server) -> None:
         account = ledger.account()
         with connect(database.url, application_name="test") as connection:
             evidence = Evidence(connection, 1)
-            for write in (lambda: evidence.of_event(1), lambda: evidence.of_stream(account), evidence.of_log):
+            writes: list[Callable[[], Iterator[bytes]]] = [
+                lambda: evidence.of_event(1),
+                lambda: evidence.of_stream(account),
+                evidence.of_log,
+            ]
+            for write in writes:
                 with pytest.raises(EvidenceError, match="daybook seal signs them"):
                     write()
