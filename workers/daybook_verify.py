@@ -751,6 +751,7 @@ class Sorted:
 # Heads of streams (docs/adr/0070-heads-of-streams.md)
 
 BUCKETS: Final = 65_536
+_EMPTY_BUCKET: Final = leaf_hash(hashlib.sha256().digest())
 _HEAD: Final = Struct(">32sqq")  # of a stream: key, version and position of the last event
 _PLACE: Final = Struct(">32sqq")  # of an event: key of its stream, position, version
 
@@ -774,7 +775,9 @@ class Heads:
 
     def add(self, key: bytes, version: int, position: int) -> None:
         """Add the head of a stream."""
-        self._close(bucket_of(key))
+        bucket = bucket_of(key)
+        if self._top.size < bucket:
+            self._close(bucket)
         self._bucket.add(leaf_hash(_HEAD.pack(key, version, position)))
         self.streams += 1
 
@@ -784,9 +787,11 @@ class Heads:
         return self._top.root()
 
     def _close(self, until: int) -> None:
-        while self._top.size < until:
+        if self._bucket.size:
             self._top.add(leaf_hash(self._bucket.root()))
             self._bucket = Tree()
+        while self._top.size < until:
+            self._top.add(_EMPTY_BUCKET)
 
 
 class Committed(NamedTuple):

@@ -51,7 +51,7 @@ def write_bundle(path: Path, transfers: int, random: Random) -> Written:
             body.write(b'{"record":{"bytes":"%b"}}\n' % b64encode(record))
             hash_of_record = sha256(record).digest()
             for event in events:
-                raw = leaf(LOG, event, ()) [:-4] + (32).to_bytes(4, "big") + hash_of_record
+                raw = leaf(LOG, event, ())[:-4] + (32).to_bytes(4, "big") + hash_of_record
                 body.write(b'{"leaf":{"bytes":"%b"}}\n' % b64encode(raw))
                 hashes.append(leaf_hash(raw))
                 heads.add(event)
@@ -100,26 +100,36 @@ def _units(transfers: int, random: Random) -> Iterator[tuple[bytes, list[StoredE
         amount, day = random.randrange(1, 1_000_000), at.date().isoformat()
         recorded_at, last = microseconds(at), position + EVENTS_OF_TRANSFER
         meta = metadata(_ACTOR, "Transfer", at, 1, key)
-        share = '{"amount":%d,"currency":"EUR","entry":%d,"transaction":"%s","value_date":"%s"}'
-        posted = (
-            '{"description":null,"entries":[{"account":"%s","amount":%d,"currency":"EUR","side":"debit"},{"account":"%s",'
-            '"amount":%d,"currency":"EUR","side":"credit"}],"kind":"transfer","reference":"inv-%d","subject":null,'
-            '"value_date":"%s"}' % (source, amount, target, amount, number, day)
-        )
+        share = {"amount": amount, "currency": "EUR", "entry": 1, "transaction": transaction, "value_date": day}
+        sides = {"debit": source, "credit": target}
+        posted = {
+            "description": None,
+            "entries": [
+                {"account": account, "amount": amount, "currency": "EUR", "side": side}
+                for side, account in sides.items()
+            ],
+            "kind": "transfer",
+            "reference": f"inv-{number}",
+            "subject": None,
+            "value_date": day,
+        }
         rows = (
             (transaction, 1, "transaction.posted.v1", posted),
-            (source, versions[source], "account.debited.v1", share % (amount, 1, transaction, day)),
-            (target, versions[target], "account.credited.v1", share % (amount, 2, transaction, day)),
+            (source, versions[source], "account.debited.v1", share),
+            (target, versions[target], "account.credited.v1", share | {"entry": 2}),
         )
         result = b'{"transaction":"%b","versions":{"%b":1}}' % (transaction.encode(), transaction.encode())
         command = StoredCommand(
             "client:01933b0e7a6c7c3e8f00", key, bytes(32), 1, 201, None, result, position, position + 1, last,
             recorded_at,
         )  # fmt: skip
-        yield command_record(LOG, command), [
-            StoredEvent(place, last, stream, version, type, recorded_at, 0, payload.encode(), meta)
-            for place, (stream, version, type, payload) in enumerate(rows, position + 1)
-        ]
+        yield (
+            command_record(LOG, command),
+            [
+                StoredEvent(place, last, stream, version, type, recorded_at, 0, orjson.dumps(payload), meta)
+                for place, (stream, version, type, payload) in enumerate(rows, position + 1)
+            ],
+        )
         position = last
 
 
