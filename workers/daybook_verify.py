@@ -710,13 +710,17 @@ def _integer_of_field(field: bytes | None, length: int) -> int:
 # Sorting on disk
 
 
+MOST_IN_MEMORY: Final = 500_000
+"""Most records that are sorted in memory: 50 MB of them."""
+
+
 class Sorted:
-    """Records of one length that are sorted on disk. Memory is bounded by `most` records and a block a run."""
+    """Records of one length that are sorted on disk. Memory is bounded by `most` records, and a block a run."""
 
     BLOCK: Final = 512
 
-    def __init__(self, file: IO[bytes], width: int, most: int = 500_000) -> None:
-        self._file, self._width, self._most = file, width, most
+    def __init__(self, file: IO[bytes], width: int, most: int | None = None) -> None:
+        self._file, self._width, self._most = file, width, most or MOST_IN_MEMORY
         self._run: list[bytes] = []
         self._runs: list[tuple[int, int]] = []  # begin and end in the file
 
@@ -1388,18 +1392,24 @@ class Verification:
             self._places = Sorted(spool, _PLACE.size)
             self._entries = Entries(spool)
             try:
-                for number, line in enumerate(_lines(file), 1):
-                    self._number = number
-                    self._read(line)
-                if not self._ended:
-                    self._number += 1
-                    raise Malformed("the last line of the bundle is missing: it was cut")
+                self._read_all(_lines(file))
                 self._finish()
             except Malformed as error:
                 self.report.malformed = Finding("the bundle has its format", str(error), self._number)
         return self.report
 
     # Its lines
+
+    def _read_all(self, lines: Iterator[bytes]) -> None:
+        while True:
+            self._number += 1  # before the line is read, since it may be too long
+            line = next(lines, None)
+            if line is None:
+                break
+            self._read(line)
+        if not self._ended:
+            raise Malformed("the last line of the bundle is missing: it was cut")
+        self._number -= 1
 
     def _read(self, line: bytes) -> None:
         if self._stage == _EVENTS and line[-4:] == b'"}}\n':  # a third faster: most lines have only bytes
@@ -1651,13 +1661,12 @@ class Verification:
         for checkpoint in self._checkpoints:
             signers = self._signers(checkpoint, check, checkpoint.line)
             is_last = checkpoint is self._checkpoints[-1]
-            if signers.keys.isdisjoint(accepted) and accepted:
-                if is_last or not trusted:
-                    check.find(f"no key {whose} has signed the checkpoint of size {checkpoint.size}", checkpoint.line)
-                else:
-                    by_others += 1
-            else:
+            if not signers.keys.isdisjoint(accepted):
                 check.covered += 1
+            elif signers.keys and trusted and not is_last:
+                by_others += 1
+            else:
+                check.find(f"no key {whose} has signed the checkpoint of size {checkpoint.size}", checkpoint.line)
             self._check_rotation(checkpoint, signers, check)
             self._note_cosignatures(checkpoint, signers)
             if is_last:
@@ -1968,6 +1977,8 @@ class Verification:
     def _of_whom(self) -> Iterator[str]:
         if not self._trust.keys:
             yield "whose the keys are: only the bundle names them. Get the key of the log and pass it as --key"
+        if len(self._keys) > 1:
+            yield "when keys were replaced: only the bundle says so"
         if not self._trust.kept:
             yield (
                 "whether others were shown the same history, or you before: pass a head that you or they kept as --kept"
