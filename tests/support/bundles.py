@@ -7,12 +7,13 @@ are encoded. Everything that is signed can also be made by a forger who has the 
 from __future__ import annotations
 
 import hashlib
+import io
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from struct import Struct
 from typing import Any, Final
 from uuid import UUID
@@ -25,6 +26,9 @@ from eventstore.proof.checkpoints import Checkpoint
 from eventstore.proof.cosignatures import cosign
 from eventstore.proof.notes import COSIGNATURE, Note, Signer
 from tests.support.merkle import naive_path, naive_proof, naive_root
+from workers.daybook_verify import COSIGNATURE as TYPE_OF_WITNESS
+from workers.daybook_verify import ED25519 as TYPE_OF_LOG
+from workers.daybook_verify import Kept, Key, Report, Trust, parse_checkpoint, parse_key, verify
 
 ORIGIN: Final = "ledger.example/main"
 LOG: Final = UUID("01933b0e-7a6c-7c3e-8f00-0123456789ab")
@@ -320,7 +324,7 @@ class Bundles:
             {"consistency": {"from": old, "to": new, "proof": [b64(hash) for hash in naive_proof(old, hashes[:new])]}}
             if old
             else {"consistency": {"from": old, "to": new, "proof": []}}
-            for old, new in zip(sizes, sizes[1:], strict=False)
+            for old, new in pairwise(sizes)
         ]
         return [header, *keys, *witnesses, *checkpoints, *proofs]
 
@@ -350,6 +354,39 @@ def leaf_lines(lines: Sequence[Line]) -> list[int]:
 def raw_leaf(line: Line) -> bytes:
     """The bytes of the leaf of a line."""
     return b64decode(line["leaf"]["bytes"])
+
+
+# Verifying
+
+TRUSTED: Final = parse_key(str(SIGNER.verifier), TYPE_OF_LOG, "the key")
+NEW_TRUSTED: Final = parse_key(str(NEW_SIGNER.verifier), TYPE_OF_LOG, "the key")
+TRUSTED_WITNESS: Final = parse_key(str(WITNESS.verifier), TYPE_OF_WITNESS, "the key")
+
+
+def verified(
+    lines: Iterable[Line],
+    *,
+    keys: Sequence[Key] = (TRUSTED,),
+    kept: Sequence[str] = (),
+    witnesses: Sequence[Key] = (),
+    now: datetime = NOW,
+) -> Report:
+    """The report of the verifier. `kept` are notes."""
+    return verified_bytes(encode(lines), keys=keys, kept=kept, witnesses=witnesses, now=now)
+
+
+def verified_bytes(
+    raw: bytes,
+    *,
+    keys: Sequence[Key] = (TRUSTED,),
+    kept: Sequence[str] = (),
+    witnesses: Sequence[Key] = (),
+    now: datetime = NOW,
+) -> Report:
+    """The report of the verifier on a file."""
+    heads = [Kept(f"kept-{number}", parse_checkpoint(note, None)) for number, note in enumerate(kept)]
+    trust = Trust(keys, witnesses, len(witnesses), heads, microseconds(now))
+    return verify(io.BufferedReader(io.BytesIO(raw)), trust)
 
 
 # Statements
