@@ -17,12 +17,16 @@ from api.gateway.principals import AUDITORS, READERS
 from api.gateway.problems import Problem
 from api.queries.query import query
 from api.queries.responses import json_response
+from api.queries.snapshot import snapshot
 from api.services import services
 from eventstore.proof.merkle import HASH_BYTES, Node, consistency_proof, inclusion_proof, root
 from eventstore.proof.store import (
     Tree,
     covering_checkpoint,
+    head_checkpoint,
+    head_proof,
     last_checkpoint,
+    last_heads,
     read_keys,
     read_leaves,
     read_tree,
@@ -57,6 +61,21 @@ class ConsistencyProof(TypedDict):
     new: Annotated[int, Field(description="Leaves of the newer tree")]
     new_root: Annotated[str, Field(description="Its root, in base64")]
     proof: Annotated[list[str], Field(description="The hashes, in base64")]
+
+
+class StreamHead(TypedDict):
+    """That a stream has exactly so many events at the size of a checkpoint, from its head up to the root."""
+
+    stream: str
+    version: Annotated[int, Field(description="The number of its events")]
+    position: Annotated[int, Field(description="The position of the last one")]
+    index: Annotated[int, Field(description="The number of its head in its bucket, from 0")]
+    streams: Annotated[int, Field(description="Heads of the bucket")]
+    bucket: Annotated[list[str], Field(description="The hashes beside the path to the root of the bucket, in base64")]
+    top: Annotated[list[str], Field(description="The 16 hashes from there to the root over the buckets, in base64")]
+    root: Annotated[str, Field(description="The root over the buckets, in base64")]
+    size: Annotated[int, Field(description="Leaves of the tree: later events of the stream do not count")]
+    checkpoint: Annotated[str, Field(description="The signed note of this size, whose extension line has the root")]
 
 
 class ProofKey(TypedDict):
@@ -211,6 +230,42 @@ def get_consistency(
         "new": new,
         "new_root": _text(roots[1]),
         "proof": [_text(hash) for hash in proof],
+    }
+    return json_response(answer)
+
+
+@query(router, "/head", may=AUDITORS, response=StreamHead, personal=True)
+def get_stream_head(
+    request: Request,
+    stream: Annotated[str, Query(max_length=200, pattern=r"^[!-~]+$", description="The name of the stream")],
+) -> Response:
+    """Get the proof of how many events a stream has, at the last checkpoint that commits to the heads of streams."""
+    served = services(request)
+    with served.reads() as connection, snapshot(connection):
+        heads = last_heads(connection, served.log_number)
+        checkpoint = head_checkpoint(connection, served.log_number)
+        if heads is None or checkpoint is None:
+            raise Problem(
+                "unknown", "No checkpoint commits to the heads of streams yet: daybook seal does it.",
+                kind="checkpoint", id="heads",
+            )  # fmt: skip
+        proof = head_proof(connection, served.log_number, stream)
+    if proof is None:
+        raise Problem(
+            "unknown", f"Up to position {heads.size}, where the heads of streams were last signed, there is no stream "
+            f"{stream}.", kind="stream", id=stream,
+        )  # fmt: skip
+    answer: StreamHead = {
+        "stream": stream,
+        "version": proof.version,
+        "position": proof.position,
+        "index": proof.index,
+        "streams": proof.streams,
+        "bucket": [_text(hash) for hash in proof.bucket],
+        "top": [_text(hash) for hash in proof.top],
+        "root": _text(heads.root),
+        "size": heads.size,
+        "checkpoint": checkpoint.note,
     }
     return json_response(answer)
 

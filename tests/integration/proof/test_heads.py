@@ -4,43 +4,47 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import timedelta
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from threading import Event, Thread
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import Connection
 
 from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
-from eventstore.proof.checkpoints import parse_checkpoint
+from eventstore.proof.checkpoints import open_checkpoint, parse_checkpoint
 from eventstore.proof.heads import (
     Head,
     Heads,
+    bucket_of,
     heads_by_bucket,
     heads_of,
     key_of,
     root_of_buckets,
     verify_head,
 )
-from eventstore.proof.notes import parse_note
+from eventstore.proof.notes import parse_note, parse_verifier
 from eventstore.proof.store import (
     StoredCheckpoint,
+    changed_heads,
     head_checkpoint,
     head_proof,
+    keep_checkpoint,
+    keep_heads,
     last_heads,
+    read_keys,
     read_tree,
 )
 from tests.support.ledger import Ledger, deposit, ledger_on
-from tests.support.postgres import Database, Server
-from tests.support.sealing import HEADS_PACE, PACE, Sealing, sealing_on
+from tests.support.postgres import Database
+from tests.support.sealing import HEADS_PACE, KEY, ORIGIN, PACE, Sealing, sealing_on
+from tests.support.waiting import wait_until
+from workers.databases import one_moment
 from workers.proof.heads import bring_heads
-
-
-@pytest.fixture
-def database(postgres18: Server) -> Iterator[Database]:
-    with postgres18.database() as made:
-        yield made
+from workers.proof.sealer import SealError
 
 
 @pytest.fixture
@@ -117,7 +121,7 @@ def test_heads_are_those_of_the_log_after_random_appends(
 
 def test_heads_are_committed_at_a_pace_of_their_own(database: Database, ledger: Ledger, owner: Connection[Any]) -> None:
     with sealing_on(database, window=1_000, heads_window=1_000) as sealing:
-        sealer, lines = sealing.sealer(), []
+        sealer, lines = sealing.sealer(), list[bool]()
         for _ in range(7):
             ledger.account()
             sealer.turn()
@@ -270,3 +274,186 @@ def test_a_sealer_whose_heads_were_overtaken_signs_without_them(
         assert [before, read_head(owner, "main").position] == [row[0] for row in found]
         assert size not in [row[0] for row in found], "the heads of that size are gone"
         assert assert_heads_are_right(late, owner) == read_head(owner, "main").position
+
+
+def test_who_reads_while_heads_are_stored_gets_what_was_signed(
+    database: Database, ledger: Ledger, owner: Connection[Any]
+) -> None:
+    chance, accounts, ended, found = random.Random(10), list[str](), Event(), list[int]()
+    append(ledger, accounts, chance, 5)
+    with sealing_on(database, heads_window=1) as sealing, connect(database.url, application_name="reader") as reader:
+        sealer = sealing.sealer()
+        sealer.turn()
+
+        def read() -> None:
+            while not ended.is_set():
+                with one_moment(reader):
+                    checkpoint = head_checkpoint(reader, sealing.log_number)
+                    proof = head_proof(reader, sealing.log_number, accounts[0])
+                assert checkpoint is not None
+                assert proof is not None
+                heads = committed(checkpoint)
+                assert heads is not None
+                verify_head(proof, heads.root)
+                found.append(checkpoint.size)
+
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(read)
+            try:
+                for _ in range(3):
+                    append(ledger, accounts, chance, 5)
+                    sealing.now += HEADS_PACE
+                    sealer.turn()
+                size = assert_heads_are_right(sealing, owner)
+                wait_until(lambda: reading.done() or found[-1:] == [size], "a read of the last commitment")
+            finally:
+                ended.set()
+            reading.result()
+        assert len(set(found)) > 1, "it read before and after a commitment"
+
+
+def test_heads_survive_a_new_key(database: Database, ledger: Ledger, owner: Connection[Any]) -> None:
+    with sealing_on(database) as sealing:
+        notes = []
+        for keys in ((KEY,), (b"2" * 32, KEY), (b"2" * 32,)):
+            sealing.keys = keys
+            ledger.account()
+            sealing.sealer().turn()
+            assert assert_heads_are_right(sealing, owner) == read_head(owner, "main").position
+            checkpoint = head_checkpoint(sealing.connection, sealing.log_number)
+            assert checkpoint is not None
+            notes.append(checkpoint.note.encode())
+            sealing.now += HEADS_PACE
+        known = [parse_verifier(one.verifier) for one in read_keys(owner, sealing.log_number)]
+        opened = [open_checkpoint(note, ORIGIN, known) for note in notes]
+        assert [len(one.note.verified) for one in opened] == [1, 2, 1]
+        assert all(heads_of(one.checkpoint) for one in opened)
+
+
+def test_a_checkpoint_is_not_held_up_by_heads_for_longer_than_a_pace(database: Database, ledger: Ledger) -> None:
+    """Where there is much to catch up, each checkpoint comes after some windows, and one of them has all."""
+    with sealing_on(database, window=1_000, heads_window=4) as sealing:
+        sealer, lines = sealing.sealer(), list[bool]()
+
+        def slow() -> datetime:
+            """Each look at the clock costs a third of a pace."""
+            sealing.now += PACE / 3
+            return sealing.now
+
+        sealer._clock = slow
+        for _ in range(15):
+            ledger.account()
+        while not lines or not lines[-1]:
+            ledger.account()
+            sealer.turn()
+            last = sealing.last()
+            assert last is not None
+            lines.append(committed(last) is not None)
+            assert len(lines) < 30
+        assert len(lines) > 3
+
+
+# A log and heads that were changed
+
+
+def test_a_stream_that_does_not_grow_is_noticed(database: Database, ledger: Ledger, owner: Connection[Any]) -> None:
+    with sealing_on(database) as sealing:
+        account = ledger.account()
+        sealer = sealing.sealer()
+        sealer.turn()
+        ledger.accepted(deposit(account, 100))
+        changed = owner.execute(
+            "UPDATE log.events SET version = 0 WHERE stream = %s AND position = (SELECT max(position) FROM log.events"
+            " WHERE stream = %s)",
+            (account, account),
+        )
+        assert changed.rowcount == 1
+        sealing.now += HEADS_PACE
+        with pytest.raises(SealError, match=r"its last one is event 0 at position .* run daybook verify"):
+            sealer.turn()
+        assert sealing.counts.signed == 1
+
+
+@pytest.mark.parametrize("table", ["head_tiles", "checkpoints"])
+def test_heads_that_were_changed_are_noticed_at_the_start(
+    database: Database, ledger: Ledger, owner: Connection[Any], table: str
+) -> None:
+    with sealing_on(database) as sealing:
+        ledger.account()
+        sealing.sealer().turn()
+        sealing.sealer()
+        column = {"head_tiles": "hashes", "checkpoints": "heads_root"}[table]
+        owner.execute(f"UPDATE proof.{table} SET {column} = substr({column}, 2) || substr({column}, 1, 1)".encode())
+        with pytest.raises(SealError, match=r"heads of streams after position .* do not have the root"):
+            sealing.sealer()
+
+
+# What a sealer that was taken over may do
+
+
+def test_a_sealer_changes_no_head_but_by_the_functions(database: Database, ledger: Ledger) -> None:
+    ledger.account()
+    with sealing_on(database) as sealing:
+        sealing.sealer().turn()
+        for statement in (
+            "INSERT INTO proof.heads (log, bucket, size, heads) SELECT log, bucket, size + 1, heads FROM proof.heads",
+            "UPDATE proof.heads SET heads = heads",
+            "DELETE FROM proof.heads",
+            "UPDATE proof.head_tiles SET hashes = hashes",
+            "DELETE FROM proof.head_tiles",
+            "UPDATE proof.trees SET heads = 0",
+            "UPDATE proof.checkpoints SET heads_root = NULL, streams = NULL",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                sealing.connection.execute(statement.encode())
+
+
+def test_heads_are_stored_only_after_those_that_are_there(
+    database: Database, ledger: Ledger, owner: Connection[Any]
+) -> None:
+    with sealing_on(database) as sealing:
+        ledger.account()
+        sealer = sealing.sealer()
+        sealer.turn()
+        size = assert_heads_are_right(sealing, owner)
+        ledger.account()
+        sealing.now += PACE
+        sealer.turn()
+        last = sealing.last()
+        assert last is not None
+        connection, number = sealing.connection, sealing.log_number
+        changed = changed_heads(connection, number, size, last.size)
+        bucket, head = bucket_of(changed), changed[:48]
+        for after, upto in ((size - 1, last.size), (size, size), (size, last.size + 1)):
+            assert not keep_heads(connection, number, after, upto, {bucket: head}, {})
+        more = head * (last.size - size + 1)
+        with pytest.raises(psycopg.errors.RaiseException, match=r"are not the heads of streams after position"):
+            keep_heads(connection, number, size, last.size, {bucket: more}, {})
+        with pytest.raises(psycopg.errors.CheckViolation):
+            keep_heads(connection, number, size, last.size, {bucket: head[:47]}, {})
+        assert assert_heads_are_right(sealing, owner) == size
+
+
+def test_a_checkpoint_has_only_heads_of_its_own_size(
+    database: Database, ledger: Ledger, owner: Connection[Any]
+) -> None:
+    with sealing_on(database, window=1_000) as sealing:
+        ledger.account()
+        sealer = sealing.sealer()
+        sealer.turn()
+        size = assert_heads_are_right(sealing, owner)
+        ledger.account()
+        connection, number = sealing.connection, sealing.log_number
+        sealer._seal(read_head(owner, "main").position)
+        tree = read_tree(connection, number)
+        assert tree is not None
+        assert tree.heads == size < tree.size
+        wrong = StoredCheckpoint(tree.size, bytes(32), "other", sealing.now)
+        assert not keep_checkpoint(connection, number, wrong, Heads(1, bytes(32)))
+        assert assert_heads_are_right(sealing, owner) == size
+        assert bring_heads(connection, number, tree.size, 1_000, lambda: True) is not None
+        assert bring_heads(connection, number, size, 1_000, lambda: True) is None, "others are stored by now"
+        assert keep_checkpoint(connection, number, wrong, Heads(1, bytes(32)))
+        stored = last_heads(connection, number)
+        assert stored is not None
+        assert (stored.size, stored.streams) == (tree.size, len(streams_of_log(owner, number, tree.size)))

@@ -121,7 +121,7 @@ OF_OPERATORS_AND_READ = (
 """What only operators send, and others read."""
 OF_AUDITORS = (
     *("/v1/streams", "/v1/log", "/v1/replay", "/v1/reads", "/v1/approvals"),
-    *("/v1/proof/tile/entries", "/v1/proof/bundle/event", "/v1/proof/bundle/stream"),
+    *("/v1/proof/tile/entries", "/v1/proof/head", "/v1/proof/bundle/event", "/v1/proof/bundle/stream"),
 )
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
