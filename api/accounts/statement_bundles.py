@@ -45,6 +45,7 @@ SHOWN: Final = tuple(entry.name for entry in AGGREGATE.events if entry.event not
     may=EVERY_READER,
     response=None,
     answers=BUNDLE,
+    response_class=Response,
     personal=True,
     projections=("entries", "movements", "transactions", "accounts", "account_persons"),
 )

@@ -17,13 +17,21 @@ from domain.permissions import COMMANDERS
 router = APIRouter(prefix="/v1/proof/bundle", tags=["proof"])
 
 
-@query(router, "/event/{position}", may=AUDITORS, response=None, answers=BUNDLE, personal=True)
+@query(router, "/event/{position}", may=AUDITORS, response=None, answers=BUNDLE, response_class=Response, personal=True)
 def get_event_bundle(request: Request, position: Annotated[int, Path(ge=1, lt=2**63)], since: Since = None) -> Response:
     """Get the evidence that an event is on the log: its leaf, the proof and a signed checkpoint, as JSON Lines."""
     return bundle_response(request, since, lambda evidence: evidence.of_event(position))
 
 
-@query(router, "/command/{key:path}", may=COMMANDERS | AUDITORS, response=None, answers=BUNDLE, personal=True)
+@query(
+    router,
+    "/command/{key:path}",
+    may=COMMANDERS | AUDITORS,
+    response=None,
+    answers=BUNDLE,
+    response_class=Response,
+    personal=True,
+)
 def get_command_bundle(request: Request, key: PathKey, actor: Filter = None, since: Since = None) -> Response:
     """Get the evidence of what was answered to a command, with each event of its unit, as JSON Lines.
 
@@ -33,7 +41,7 @@ def get_command_bundle(request: Request, key: PathKey, actor: Filter = None, sin
     return bundle_response(request, since, lambda evidence: evidence.of_command(who, key))
 
 
-@query(router, "/stream/{stream}", may=AUDITORS, response=None, answers=BUNDLE, personal=True)
+@query(router, "/stream/{stream}", may=AUDITORS, response=None, answers=BUNDLE, response_class=Response, personal=True)
 def get_stream_bundle(request: Request, stream: PathId, since: Since = None) -> Response:
     """Get the evidence of all events of a stream, and that none was left out, as JSON Lines."""
     return bundle_response(request, since, lambda evidence: evidence.of_stream(stream))

@@ -438,7 +438,7 @@ def test_a_receipt_comes_once_the_command_is_sealed(living: World, tmp_path: Pat
     changed = receipt.replace(b64encode(record), b64encode(record.replace(b"receipt/1", b"receipt/2")))
     assert changed != receipt
     [finding] = verified(changed, tmp_path)["findings"]
-    assert "does not name this record of command 'receipt/2'" in finding["what"]
+    assert "the record of its command is not the one" in finding["what"]
 
 
 # What was changed, and what is old

@@ -71,8 +71,8 @@ def test_the_lines_have_the_members_that_the_page_shows() -> None:
 
 def test_a_line_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "MOST_LINE_BYTES", 100)
-    assert list(bundle.encoded([bundle.record(bytes(60))]))
+    assert list(bundle.encoded([bundle.record(bytes(57))]))
     with pytest.raises(BundleError, match="a line of a bundle has at most 100 bytes, and one with a record would have"):
-        list(bundle.encoded([bundle.record(bytes(70))]))
+        list(bundle.encoded([bundle.record(bytes(58))]))
     with pytest.raises(BundleError, match="the statement has more than 100 bytes"):
         bundle.statement(b"x" * 30 for _ in range(4))
