@@ -24,7 +24,14 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 FILE_NAME: Final = "bundle.jsonl"
 BUNDLE: Final[dict[int | str, dict[str, Any]]] = {
     **READ,
-    200: {"content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+    200: {
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"type": "string", "description": "One line of the bundle on each line"},
+                "x-item-schema": {"type": "object", "description": "`docs/bundle.md` has the members of each kind"},
+            }
+        }
+    },
 }
 """The answers of a route that returns a bundle."""
 
