@@ -84,6 +84,7 @@ def up(settings: Settings, console: Console, *, kafka: bool = False) -> None:
 
         try:
             without = (_WITH_KAFKA if broker is None else frozenset()) | (frozenset() if ready.seals else _WITH_KEY)
+            without |= frozenset() if ready.proof_witnesses else _WITH_WITNESSES
             commands = [command for command in _URLS if command not in without]
             programs = [Restarted(f"daybook {command}", partial(start, command), say) for command in commands]
             stopped = _wait_until_ready(ready, children, stop)
@@ -162,12 +163,15 @@ _URLS = {
     "webhooks": ("api_database_url", "query_database_url"),
     "batches": ("api_database_url", "query_database_url"),
     "seal": ("sealer_database_url",),
+    "ask-witnesses": ("sealer_database_url",),
 }
 """The processes, each with the settings of the database logins that it needs, and no others."""
 _WITH_KAFKA = frozenset({"publish"})
 """The processes that `--kafka` adds."""
 _WITH_KEY = frozenset({"seal"})
 """The processes that need a key to sign checkpoints."""
+_WITH_WITNESSES = frozenset({"ask-witnesses"})
+"""The processes that need witnesses to ask."""
 _PROOF_KEYS = (*PROOF_KEYS, "proof_key_file")
 
 

@@ -33,10 +33,12 @@ from eventstore.proof.store import (
     tile_reader,
 )
 from eventstore.proof.tiles import WIDTH, Named, Tile, TilePathError, parse_path, reader_of, width_at
+from eventstore.proof.witnesses import MOST_COSIGNATURES, checkpoint_note, read_witnesses, witnessed_checkpoint
 
 router = APIRouter(prefix="/v1/proof", tags=["proof"])
 
 TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+_NOT_SIGNED = "No checkpoint was signed yet: daybook seal signs them."
 MOST_ENTRY_BYTES = 2**16 - 1
 """The longest entry that a bundle can have: its length has two bytes."""
 
@@ -86,6 +88,21 @@ class ProofKey(TypedDict):
     size: Annotated[int, Field(description="Leaves of the tree at that moment")]
 
 
+class ProofWitness(TypedDict):
+    """A witness that has cosigned checkpoints."""
+
+    key: Annotated[str, Field(description="Its public key: name, id and base64")]
+    size: Annotated[int, Field(description="Leaves of the largest tree that it has cosigned")]
+    signed_at: Annotated[datetime, Field(description="When, by its clock")]
+
+
+class ProofWitnesses(TypedDict):
+    """The witnesses, by their names."""
+
+    origin: Annotated[str, Field(description="The first line of the checkpoints")]
+    items: list[ProofWitness]
+
+
 class ProofKeys(TypedDict):
     """The keys of the log, the newest first."""
 
@@ -110,14 +127,38 @@ def _bytes(media_type: str) -> dict[int | str, dict[str, Any]]:
     response_class=Response,
     personal=False,
 )
-def get_checkpoint(request: Request) -> Response:
-    """Get the newest checkpoint: a signed note with origin, size and root of the tree."""
+def get_checkpoint(
+    request: Request,
+    witnessed: Annotated[
+        int,
+        Query(
+            ge=0, le=MOST_COSIGNATURES, description="Cosignatures that it has at least. The newest may have none yet"
+        ),
+    ] = 0,
+) -> Response:
+    """Get the newest checkpoint: a signed note with origin, size and root of the tree, and the cosignatures."""
     served = services(request)
     with served.reads() as connection:
-        found = last_checkpoint(connection, served.log_number)
-    if found is None:
-        raise Problem("unknown", "No checkpoint was signed yet: daybook seal signs them.", kind="checkpoint", id="last")
-    return Response(found.note.encode(), media_type=TEXT)
+        if witnessed:
+            found = witnessed_checkpoint(connection, served.log_number, witnessed)
+        else:
+            found = last_checkpoint(connection, served.log_number)
+        if found is None:
+            why = f"No newer checkpoint has {witnessed} cosignatures." if witnessed else _NOT_SIGNED
+            raise Problem("unknown", why, kind="checkpoint", id="last")
+        note = checkpoint_note(connection, served.log_number, found.size)
+    return Response(note.encode(), media_type=TEXT)
+
+
+@query(router, "/witnesses", may=READERS, response=ProofWitnesses, personal=False)
+def get_proof_witnesses(request: Request) -> Response:
+    """Get the witnesses that have cosigned checkpoints: how far each is, and when it signed last."""
+    served = services(request)
+    with served.reads() as connection:
+        tree = _tree(connection, served.log_number)
+        found = read_witnesses(connection, served.log_number)
+    items = [{"key": one.verifier, "size": one.size, "signed_at": one.signed_at} for one in found]
+    return json_response({"origin": tree.origin, "items": items}, items=len(items))
 
 
 @query(router, "/keys", may=READERS, response=ProofKeys, personal=False)
@@ -198,6 +239,8 @@ def get_inclusion(
         read = reader_of(size, tile_reader(connection, served.log_number))
         [leaf] = read([Node(0, position - 1)])
         proof, top = inclusion_proof(position - 1, size, read), root(size, read)
+        signed = found is not None and found.size == size
+        note = checkpoint_note(connection, served.log_number, size) if signed else None
     answer: InclusionProof = {
         "position": position,
         "index": position - 1,
@@ -205,7 +248,7 @@ def get_inclusion(
         "size": size,
         "root": _text(top),
         "proof": [_text(hash) for hash in proof],
-        "checkpoint": found.note if found is not None and found.size == size else None,
+        "checkpoint": note,
     }
     return json_response(answer)
 

@@ -50,17 +50,17 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             log_number = read_head(api, LOG).log_number
         with connect(database.settings.sealer_url(), application_name="bench-sealer") as sealer:
             size = _append(owner, log_number, 0, streams, 1, 1)
-            seconds, heads = _commit(sealer, log_number, size)
-            all_of_them, some = [seconds], []
+            milliseconds, heads = _commit(sealer, log_number, size)
+            all_of_them, some = [milliseconds], []
             for repetition in range(settings.repetitions):
                 size = _append(owner, log_number, size, changed, streams // changed, repetition + 2)
-                seconds, heads = _commit(sealer, log_number, size)
-                some.append(seconds)
+                milliseconds, heads = _commit(sealer, log_number, size)
+                some.append(milliseconds)
         _check(owner, log_number, size, heads)
         proofs = _proofs(settings, database, log_number, streams, heads, QUICK_PROOFS if quick else PROOFS)
     measured = [
-        Measurement("commitment to all streams", {"streams": streams}, "s", all_of_them),
-        Measurement("commitment after some streams grew", {"streams": streams, "changed": changed}, "s", some),
+        Measurement("commitment to all streams", {"streams": streams}, "ms", all_of_them),
+        Measurement("commitment after some streams grew", {"streams": streams, "changed": changed}, "ms", some),
         proofs,
     ]
     assert proofs.latency is not None, "proofs have latencies"
@@ -94,13 +94,13 @@ def _append(owner: Connection[Any], log_number: int, after: int, number: int, st
 
 
 def _commit(sealer: Connection[Any], log_number: int, size: int) -> tuple[float, Heads]:
-    """Seconds until the root is known, and what is committed to."""
+    """Milliseconds until the root is known, and what is committed to."""
     began = perf_counter()
     heads = bring_heads(sealer, log_number, size, HEADS_WINDOW, lambda: True)
-    seconds = round(perf_counter() - began, 3)
+    milliseconds = round((perf_counter() - began) * 1_000, 1)
     if heads is None or not keep_checkpoint(sealer, log_number, StoredCheckpoint(size, bytes(32), "-", now()), heads):
         raise WrongError(f"the heads after position {size} were not kept")
-    return seconds, heads
+    return milliseconds, heads
 
 
 def _check(owner: Connection[Any], log_number: int, size: int, heads: Heads) -> None:

@@ -20,6 +20,7 @@ from eventstore.proof.bundle import Line, Subject
 from eventstore.proof.heads import HeadProof
 from eventstore.proof.leaves import read_command, read_leaves_at, read_positions, read_records
 from eventstore.proof.merkle import ProofError, ReadNodes, consistency_proof, inclusion_proofs, verify_inclusion
+from eventstore.proof.notes import parse_note, parse_verifier
 from eventstore.proof.store import (
     StoredCheckpoint,
     covering_checkpoint,
@@ -32,6 +33,7 @@ from eventstore.proof.store import (
     tile_reader,
 )
 from eventstore.proof.tiles import Edge, reader_of
+from eventstore.proof.witnesses import checkpoint_note, read_witnesses
 
 WINDOW: Final = 1_000
 """Leaves that are read and proven at once."""
@@ -127,17 +129,23 @@ class Evidence:
         tree = read_tree(self.connection, self.log_number)
         assert tree is not None, "it has a checkpoint"
         checkpoints = [*self._earlier(last), last]
+        notes = [checkpoint_note(self.connection, self.log_number, one.size) for one in checkpoints]
         yield bundle.header(subject, tree.origin, read_uuid(self.connection, self.log_number), last.size)
         for key in read_keys(self.connection, self.log_number):
             yield bundle.key(key.verifier, key.since, key.size)
-        yield from (bundle.checkpoint(self._note(one)) for one in checkpoints)
+        yield from map(bundle.witness, self._cosigned(notes))
+        yield from map(bundle.checkpoint, notes)
         read = self._reader(last.size)
         for old, new in pairwise(checkpoints):
             yield bundle.consistency(old.size, new.size, consistency_proof(old.size, new.size, read))
 
-    def _note(self, checkpoint: StoredCheckpoint) -> str:
-        """The signed note of a checkpoint."""
-        return checkpoint.note
+    def _cosigned(self, notes: Iterable[str]) -> Iterator[str]:
+        """The public keys of the witnesses that have cosigned one of the notes."""
+        signed = {(one.name, one.id) for note in notes for one in parse_note(note.encode()).signatures}
+        for witness in read_witnesses(self.connection, self.log_number):
+            key = parse_verifier(witness.verifier)
+            if (key.name, key.id) in signed:
+                yield witness.verifier
 
     def _of_stream(self, head: HeadProof, last: StoredCheckpoint) -> Iterator[Line]:
         version = 0

@@ -175,21 +175,27 @@ TOP: Final = Tile(1, 0)
 """The tile over all others."""
 
 
-def tiles_of_buckets(buckets: Iterable[int]) -> list[Tile]:
-    """The tiles that have the roots of these buckets, and the one over them."""
-    return [*(Tile(0, number) for number in sorted({bucket // WIDTH for bucket in buckets})), TOP]
+def tile_of(bucket: int) -> Tile:
+    """The tile of level 0 that has the root of a bucket."""
+    return Tile(0, bucket // WIDTH)
 
 
-def set_roots(tiles: Mapping[Tile, bytes], roots: Mapping[int, bytes]) -> dict[Tile, bytes]:
-    """Tiles with the roots of some buckets replaced. `tiles` are those that `tiles_of_buckets` names."""
-    changed = {tile: bytearray(_whole(tile, hashes)) for tile, hashes in tiles.items()}
+def set_roots(tile: Tile, hashes: bytes, roots: Mapping[int, bytes]) -> bytes:
+    """A tile of level 0 with the roots of some of its buckets replaced."""
+    changed = bytearray(_whole(tile, hashes))
     for bucket, root_of_bucket in roots.items():
-        number, place = divmod(bucket, WIDTH)
-        changed[Tile(0, number)][HASH_BYTES * place : HASH_BYTES * (place + 1)] = leaf_hash(root_of_bucket)
-    for number in {bucket // WIDTH for bucket in roots}:
-        above = root_of_full(bytes(changed[Tile(0, number)]))
-        changed[TOP][HASH_BYTES * number : HASH_BYTES * (number + 1)] = above
-    return {tile: bytes(hashes) for tile, hashes in changed.items()}
+        place = bucket - tile.number * WIDTH
+        assert 0 <= place < WIDTH, "the tile has these buckets"
+        changed[HASH_BYTES * place : HASH_BYTES * (place + 1)] = leaf_hash(root_of_bucket)
+    return bytes(changed)
+
+
+def set_tiles(top: bytes, tiles: Mapping[Tile, bytes]) -> bytes:
+    """The tile over all others with the hashes of some tiles of level 0 replaced."""
+    changed = bytearray(_whole(TOP, top))
+    for tile, hashes in tiles.items():
+        changed[HASH_BYTES * tile.number : HASH_BYTES * (tile.number + 1)] = root_of_full(hashes)
+    return bytes(changed)
 
 
 def root_of_top(top: bytes) -> bytes:
@@ -212,10 +218,18 @@ def heads_by_bucket(heads: Iterable[Head]) -> dict[int, bytes]:
     return {bucket: b"".join(sorted(inside)) for bucket, inside in found.items()}
 
 
+def tiles_over(buckets: Mapping[int, bytes]) -> dict[Tile, bytes]:
+    """The tiles over all buckets, from the heads of those that have some. A tile that is missing has no streams."""
+    tiles: dict[Tile, bytes] = {}
+    for bucket, heads in buckets.items():
+        tile = tile_of(bucket)
+        tiles[tile] = set_roots(tile, tiles.get(tile, b""), {bucket: bucket_root(heads)})
+    return tiles | {TOP: set_tiles(b"", tiles)}
+
+
 def root_of_buckets(buckets: Mapping[int, bytes]) -> bytes:
     """The root over all buckets from the heads of those that have some."""
-    roots = {bucket: bucket_root(heads) for bucket, heads in buckets.items()}
-    return root_of_top(set_roots(dict.fromkeys(tiles_of_buckets(roots), b""), roots)[TOP])
+    return root_of_top(tiles_over(buckets)[TOP])
 
 
 # Proofs

@@ -303,22 +303,33 @@ def keep_heads(
     buckets: Mapping[int, bytes],
     tiles: Mapping[Tile, bytes],
 ) -> bool:
-    """Store changed buckets and tiles as they are after the position `upto`.
+    """Store changed buckets, and the tiles of level 0 over them, as they are after the position `upto`.
 
-    False if the stored heads are not those after the position `after`: another sealer was there first.
+    False if the stored heads are no longer those after the position `after`: another sealer was there first.
     """
     row = connection.execute(
-        "SELECT proof.keep_heads(%s, %s, %s, %s, %s, %s, %s, %s)",
+        "SELECT proof.keep_heads(%s, %s, %s, %s, %s, %s, %s)",
         (
             log_number,
             after,
             upto,
             int4_array(list(buckets)),
             bytea_array(list(buckets.values())),
-            int2_array([tile.level for tile in tiles]),
             int2_array([tile.number for tile in tiles]),
             bytea_array(list(tiles.values())),
         ),
+    ).fetchone()
+    assert row is not None, "a function returns a row"
+    return bool(row[0])
+
+
+def reach_heads(connection: Connection[Any], log_number: int, after: int, upto: int, added: int, top: bytes) -> bool:
+    """Note that all heads are stored as they are after the position `upto`, where `added` streams more are.
+
+    `top` is the tile over all others. False if another sealer was there first.
+    """
+    row = connection.execute(
+        "SELECT proof.reach_heads(%s, %s, %s, %s, %s)", (log_number, after, upto, added, top)
     ).fetchone()
     assert row is not None, "a function returns a row"
     return bool(row[0])

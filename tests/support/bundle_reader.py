@@ -42,6 +42,7 @@ class Bundle:
 
     header: dict[str, Any]
     keys: list[dict[str, Any]] = field(default_factory=list)
+    witnesses: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     consistency: list[dict[str, Any]] = field(default_factory=list)
     records: list[bytes] = field(default_factory=list)
@@ -70,6 +71,8 @@ def read(content: bytes) -> Bundle:
         match kind:
             case "key":
                 bundle.keys.append(value)
+            case "witness":
+                bundle.witnesses.append(value["verifier"])
             case "checkpoint":
                 bundle.notes.append(value["note"])
             case "consistency":

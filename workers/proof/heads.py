@@ -1,19 +1,21 @@
 """The heads of streams, brought up to the size of a checkpoint in windows.
 
-A window reads the heads that changed, merges them into their buckets, and stores buckets and tiles by one statement,
-which compares how far the stored heads were. Nothing is locked in between. A checkpoint takes the root only if the
-stored heads are exactly those of its size, so a sealer that was interrupted or overtaken does no harm.
+A window reads the heads that changed and merges them into their buckets, one part of the buckets after another, so that
+memory is bounded. No transaction is longer than a statement: what is stored for a later position is true whether or not
+the heads get there, and the position moves at the end of a window. A checkpoint takes the root only if the stored heads
+are exactly those of its size. So a sealer that was interrupted or overtaken does no harm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Any, Final
 
 from psycopg import Connection
 
 from eventstore.proof.heads import (
+    HEAD_BYTES,
     TOP,
     Heads,
     bucket_of,
@@ -21,13 +23,24 @@ from eventstore.proof.heads import (
     merge_heads,
     root_of_top,
     set_roots,
+    set_tiles,
     split_heads,
-    tiles_of_buckets,
+    tile_of,
 )
-from eventstore.proof.store import changed_heads, keep_heads, read_buckets, read_head_tiles, read_tree
+from eventstore.proof.store import (
+    changed_heads,
+    keep_heads,
+    reach_heads,
+    read_buckets,
+    read_head_tiles,
+    read_tree,
+)
+from eventstore.proof.tiles import Tile
 
 HEADS_WINDOW: Final = 250_000
 """Positions whose streams are brought up to date by one step: two seconds where each is of another stream."""
+PART: Final = 16
+"""Tiles whose buckets are in memory at once: a sixteenth of all heads."""
 
 
 def bring_heads(
@@ -54,13 +67,29 @@ def bring_heads(
 
 def _bring(connection: Connection[Any], log_number: int, after: int, upto: int) -> None:
     """Store the heads after a later position, unless another sealer was there first."""
+    added, tiles = 0, dict[Tile, bytes]()
     changed = split_heads(changed_heads(connection, log_number, after, upto))
-    by_bucket = {bucket: list(heads) for bucket, heads in groupby(changed, bucket_of)}
-    stored = read_buckets(connection, log_number, list(by_bucket), after)
-    merged = {
-        bucket: merge_heads(before, heads) for (bucket, heads), before in zip(by_bucket.items(), stored, strict=True)
+    for _, part in groupby(changed, lambda head: tile_of(bucket_of(head)).number // PART):
+        by_bucket = {bucket: list(heads) for bucket, heads in groupby(part, bucket_of)}
+        before = read_buckets(connection, log_number, list(by_bucket), after)
+        merged = {
+            bucket: merge_heads(heads, grown) for (bucket, grown), heads in zip(by_bucket.items(), before, strict=True)
+        }
+        changed_tiles = _tiles(connection, log_number, after, merged)
+        if not keep_heads(connection, log_number, after, upto, merged, changed_tiles):
+            return
+        added += (sum(map(len, merged.values())) - sum(map(len, before))) // HEAD_BYTES
+        tiles |= changed_tiles
+    [top] = read_head_tiles(connection, log_number, [TOP], after)
+    reach_heads(connection, log_number, after, upto, added, set_tiles(top, tiles))
+
+
+def _tiles(connection: Connection[Any], log_number: int, after: int, merged: Mapping[int, bytes]) -> dict[Tile, bytes]:
+    """The tiles over changed buckets."""
+    roots = {bucket: bucket_root(heads) for bucket, heads in merged.items()}
+    by_tile = {tile: list(buckets) for tile, buckets in groupby(roots, tile_of)}
+    before = read_head_tiles(connection, log_number, list(by_tile), after)
+    return {
+        tile: set_roots(tile, hashes, {bucket: roots[bucket] for bucket in buckets})
+        for (tile, buckets), hashes in zip(by_tile.items(), before, strict=True)
     }
-    tiles = tiles_of_buckets(merged)
-    before = dict(zip(tiles, read_head_tiles(connection, log_number, tiles, after), strict=True))
-    after_it = set_roots(before, {bucket: bucket_root(heads) for bucket, heads in merged.items()})
-    keep_heads(connection, log_number, after, upto, merged, after_it)

@@ -24,9 +24,12 @@ from api.queries import bundles
 from eventstore.postgres.connect import connect
 from eventstore.proof import bundle
 from eventstore.proof import evidence as writing
+from eventstore.proof.cosignatures import cosign
 from eventstore.proof.evidence import Evidence, EvidenceError
 from eventstore.proof.leaves import read_leaves_at
+from eventstore.proof.notes import COSIGNATURE, Signer, parse_note
 from eventstore.proof.store import read_leaves
+from eventstore.proof.witnesses import checkpoint_note, keep_cosignature
 from tests.integration.workers.running import daybook, environment
 from tests.samples.accounts import chart
 from tests.support.bundle_reader import Bundle, check, fields, read
@@ -439,6 +442,35 @@ def test_a_receipt_comes_once_the_command_is_sealed(living: World, tmp_path: Pat
     assert changed != receipt
     [finding] = verified(changed, tmp_path)["findings"]
     assert "the record of its command is not the one" in finding["what"]
+
+
+# Witnesses
+
+
+def test_a_bundle_has_the_cosignatures_of_its_checkpoints_and_their_keys(living: World, tmp_path: Path) -> None:
+    account, number = living.service.account("2.00"), living.service.services.log_number
+    early, late = (Signer(f"{name}.example", bytes([name == "late"]) * 32, COSIGNATURE) for name in ("early", "late"))
+    first = living.seal()
+    living.service.account()
+    last = living.seal()
+    at = datetime.now(UTC)  # the events have the time of the database
+    with connect(living.database.url, application_name="test") as owner:
+        for size, signer in ((first, early), (last, late)):
+            text = parse_note(checkpoint_note(owner, number, size).encode()).text
+            line = cosign(signer, text, at).line.rstrip("\n")
+            assert keep_cosignature(owner, number, str(signer.verifier), size, line, at)
+    alone = living.bundle(f"stream/{account}")
+    assert alone.witnesses == [str(late.verifier)]
+    assert [len(parse_note(note.encode()).signatures) for note in alone.notes] == [2]
+    answer = living.get(f"stream/{account}", since=first)
+    both = read(answer.content)
+    check(both)
+    assert both.witnesses == [str(early.verifier), str(late.verifier)]
+    report = verified(answer.content, tmp_path, "--witness", str(late.verifier))
+    assert report["ok"], report
+    assert not verified(answer.content, tmp_path, "--witness", str(early.verifier))["ok"], (
+        "it has not seen the last one"
+    )
 
 
 # What was changed, and what is old

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,13 +13,16 @@ import pytest
 
 from eventstore.log.leaf import leaf_hash
 from eventstore.proof.checkpoints import open_checkpoint
+from eventstore.proof.cosignatures import Witness, cosign
 from eventstore.proof.heads import HeadProof, heads_of, verify_head
 from eventstore.proof.merkle import verify_consistency, verify_inclusion
-from eventstore.proof.notes import parse_verifier
+from eventstore.proof.notes import Verifies, parse_note, parse_verifier
+from eventstore.proof.witnesses import checkpoint_note, keep_cosignature
 from tests.support.merkle import naive_root
 from tests.support.postgres import Database, Server
 from tests.support.sealing import ORIGIN, PACE, Sealing, sealing_on
 from tests.support.service import TOKENS, Service, service_on
+from tests.support.witnessing import WITNESS
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +41,7 @@ def service(database: Database) -> Iterator[Service]:
         without = running.get("proof/head", role="audit", stream=running.account())
         assert without.status_code == 404
         assert "No checkpoint commits to the heads of streams yet" in without.json()["detail"]
+        assert running.get("proof/witnesses").status_code == 404
         yield running
 
 
@@ -106,6 +111,31 @@ def test_a_stranger_verifies_everything_from_the_answers(service: Service, sizes
     answer = read(service, f"proof/consistency?from={old}&to={new}").json()
     proof = [b64decode(one) for one in answer["proof"]]
     verify_consistency(old, new, b64decode(answer["old_root"]), head.root, proof)
+
+
+def test_checkpoints_are_served_with_their_cosignatures(database: Database, service: Service, sizes: list[int]) -> None:
+    old, new = sizes
+    empty = {"origin": ORIGIN, "items": []}
+    assert service.get("proof/witnesses").json() == empty
+    assert service.get("proof/checkpoint", witnessed=1).status_code == 404
+    with sealing_on(database) as sealing:
+        connection, log_number = sealing.connection, sealing.log_number
+        note = checkpoint_note(connection, log_number, old)
+        cosignature = cosign(WITNESS, parse_note(note.encode()).text, sealing.now)
+        keep_cosignature(connection, log_number, str(WITNESS.verifier), old, cosignature.line[:-1], sealing.now)
+    known = [parse_verifier(one["key"]) for one in service.get("proof/keys").json()["items"]]
+    both: list[Verifies] = [*known, Witness(WITNESS.verifier)]
+    for witnessed, size, signatures in ((0, new, 1), (1, old, 2)):
+        answer = service.get("proof/checkpoint", witnessed=witnessed)
+        opened = open_checkpoint(answer.content, ORIGIN, both)
+        assert (opened.checkpoint.size, len(opened.note.verified)) == (size, signatures)
+    assert service.get("proof/checkpoint", witnessed=2).status_code == 404
+    assert service.get("proof/checkpoint", witnessed=1000).status_code == 400
+    opened = open_checkpoint(service.get("proof/inclusion", position=1).json()["checkpoint"].encode(), ORIGIN, both)
+    assert len(opened.note.verified) == 2
+    [witness] = service.get("proof/witnesses").json()["items"]
+    assert (witness["key"], witness["size"]) == (str(WITNESS.verifier), old)
+    assert datetime.fromisoformat(witness["signed_at"]) == sealing.now
 
 
 @pytest.mark.parametrize(

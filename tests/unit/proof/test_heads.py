@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +32,9 @@ from eventstore.proof.heads import (
     root_of_buckets,
     root_of_top,
     set_roots,
-    tiles_of_buckets,
+    set_tiles,
+    tile_of,
+    tiles_over,
     verify_head,
 )
 from eventstore.proof.merkle import EMPTY_ROOT, ProofError
@@ -73,8 +76,7 @@ def naive_top(streams: Streams) -> list[bytes]:
 def proof_of(streams: Streams, name: str) -> HeadProof | None:
     """The proof as a store makes it: from the heads of one bucket and two tiles."""
     buckets = heads_by_bucket(heads_in(streams))
-    roots = {bucket: bucket_root(heads) for bucket, heads in buckets.items()}
-    tiles = set_roots(dict.fromkeys(tiles_of_buckets(roots), b""), roots)
+    tiles = tiles_over(buckets)
 
     def read(wanted: Sequence[Tile]) -> list[bytes]:
         assert len(wanted) == 2
@@ -138,10 +140,14 @@ def test_tiles_that_change_in_steps_have_the_root_of_all_at_once(first: Streams,
         for bucket, heads in changed.items():
             split = [heads[at : at + 48] for at in range(0, len(heads), 48)]
             buckets[bucket] = merge_heads(buckets.get(bucket, b""), split)
-        tiles = {tile: top.get(tile, b"") for tile in tiles_of_buckets(changed)}
-        top |= set_roots(tiles, {bucket: bucket_root(buckets[bucket]) for bucket in changed})
+        tiles = {}
+        for tile, inside in groupby(sorted(changed), tile_of):
+            roots = {bucket: bucket_root(buckets[bucket]) for bucket in inside}
+            tiles[tile] = set_roots(tile, top.get(tile, b""), roots)
+        top |= {**tiles, TOP: set_tiles(top.get(TOP, b""), tiles)}
     merged |= grown
     assert buckets == heads_by_bucket(heads_in(merged))
+    assert top == tiles_over(buckets)
     assert root_of_top(top[TOP]) == root_of_buckets(buckets)
 
 
@@ -248,4 +254,4 @@ def test_bytes_of_another_length_are_a_sentence() -> None:
 def test_tiles_of_no_streams() -> None:
     assert len(EMPTY_TILES[0]) == len(EMPTY_TILES[1]) == 256 * 32
     assert BUCKETS == 65_536
-    assert tiles_of_buckets([65_535, 0, 255, 256]) == [Tile(0, 0), Tile(0, 1), Tile(0, 255), TOP]
+    assert [tile_of(bucket).number for bucket in (0, 255, 256, 65_535)] == [0, 0, 1, 255]

@@ -1,8 +1,8 @@
 -- The heads of streams (ADR 0070): how many events each stream has, as a tree that a checkpoint commits to.
 --
--- The heads of a bucket are one row, and so is a tile over the buckets. A row is not updated: a later size adds one. What
--- the last checkpoint with heads commits to stays until the next one was signed, so that a proof is right while the heads
--- of later events are stored in several steps.
+-- The heads of a bucket are one row, and so is a tile over the buckets. A later position adds a row. What the last
+-- checkpoint with heads commits to stays until the next one was signed, so that a proof is right while the heads of later
+-- events are stored in several steps.
 SET LOCAL ROLE daybook_owner;
 
 ALTER TABLE proof.trees
@@ -28,7 +28,7 @@ CREATE TABLE proof.heads (
     PRIMARY KEY (log, bucket, size)
 );
 ALTER TABLE proof.heads ALTER COLUMN heads SET STORAGE EXTERNAL;  -- hashes do not become smaller
-COMMENT ON TABLE proof.heads IS 'The heads of streams by bucket: at most the row of the last commitment and a later one.';
+COMMENT ON TABLE proof.heads IS 'The heads of streams by bucket: those of the last commitment, and of later positions while they are stored.';
 COMMENT ON COLUMN proof.heads.log IS 'Number of the log.';
 COMMENT ON COLUMN proof.heads.bucket IS 'The first two bytes of the keys.';
 COMMENT ON COLUMN proof.heads.size IS 'The heads are those after this position, until the row with the next larger size.';
@@ -63,57 +63,75 @@ AS $$
              GROUP BY e.stream) AS h
 $$;
 
--- Store the heads of some buckets, and the tiles over them, as they are after a later position. False if the stored heads
--- are not those that the sealer believed: another one was there first. The row of the tree is locked from here to the
--- end of the transaction, so sealers come one after another, and no checkpoint with heads is kept in between.
+-- Store the heads of some buckets, and the tiles over them, as they are after a later position. False if the heads have
+-- another position by now than the sealer believed: another one was there first, and may have removed what this one read.
+-- So each row is true, also if the position is never reached, and what one sealer stores does another one no harm.
 CREATE FUNCTION proof.keep_heads(
     p_log integer, p_after bigint, p_upto bigint,
-    p_buckets integer[], p_heads bytea[], p_levels smallint[], p_numbers smallint[], p_hashes bytea[]
+    p_buckets integer[], p_heads bytea[], p_numbers smallint[], p_hashes bytea[]
 ) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    committed bigint;  -- what a reader may ask for: the newest row up to here stays
-    added bigint;
-    least bigint;
+    committed bigint;  -- what a reader may ask for
 BEGIN
-    UPDATE proof.trees SET heads = p_upto
-     WHERE log = p_log AND heads = p_after AND p_after < p_upto AND p_upto <= size;
+    PERFORM FROM proof.trees t
+      WHERE t.log = p_log AND t.heads = p_after AND p_after < p_upto AND p_upto <= t.size FOR SHARE;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
     committed := coalesce((SELECT max(c.size) FROM proof.checkpoints c
                             WHERE c.log = p_log AND c.heads_root IS NOT NULL), 0);
 
-    SELECT coalesce(sum(n.more), 0), coalesce(min(n.more), 0) INTO added, least
-      FROM (SELECT octet_length(b.heads) / 48
-                   - coalesce((SELECT octet_length(h.heads) / 48 FROM proof.heads h
-                                WHERE h.log = p_log AND h.bucket = b.bucket ORDER BY h.size DESC LIMIT 1), 0) AS more
-              FROM unnest(p_buckets, p_heads) AS b(bucket, heads)) AS n;
-    IF least < 0 OR added > p_upto - p_after THEN
-        RAISE EXCEPTION 'these are not the heads of streams after position %: there are % more than after %', p_upto, added, p_after;
-    END IF;
-    UPDATE proof.trees SET streams = streams + added WHERE log = p_log;
-
+    -- Two rows stay: the newest one that the last commitment covers, and the newest one up to the position of the heads.
     DELETE FROM proof.heads h
      USING unnest(p_buckets) AS b(bucket)
      WHERE h.log = p_log AND h.bucket = b.bucket
-       AND (h.size > committed
-            OR EXISTS (SELECT FROM proof.heads o
-                        WHERE o.log = h.log AND o.bucket = h.bucket AND o.size > h.size AND o.size <= committed));
+       AND EXISTS (SELECT FROM proof.heads o
+                    WHERE o.log = h.log AND o.bucket = h.bucket AND o.size > h.size
+                      AND o.size <= CASE WHEN h.size > committed THEN p_after ELSE committed END);
     INSERT INTO proof.heads (log, bucket, size, heads)
-    SELECT p_log, b.bucket, p_upto, b.heads FROM unnest(p_buckets, p_heads) AS b(bucket, heads);
+    SELECT p_log, b.bucket, p_upto, b.heads FROM unnest(p_buckets, p_heads) AS b(bucket, heads)
+        ON CONFLICT (log, bucket, size) DO UPDATE SET heads = excluded.heads;
 
     DELETE FROM proof.head_tiles t
-     USING unnest(p_levels, p_numbers) AS n(level, number)
-     WHERE t.log = p_log AND t.level = n.level AND t.number = n.number
+     USING unnest(p_numbers) AS n(number)
+     WHERE t.log = p_log AND t.level = 0 AND t.number = n.number
+       AND EXISTS (SELECT FROM proof.head_tiles o
+                    WHERE o.log = t.log AND o.level = 0 AND o.number = t.number AND o.size > t.size
+                      AND o.size <= CASE WHEN t.size > committed THEN p_after ELSE committed END);
+    INSERT INTO proof.head_tiles (log, level, number, size, hashes)
+    SELECT p_log, 0, n.number, p_upto, n.hashes FROM unnest(p_numbers, p_hashes) AS n(number, hashes)
+        ON CONFLICT (log, level, number, size) DO UPDATE SET hashes = excluded.hashes;
+    RETURN true;
+END
+$$;
+
+-- Note that all heads are stored as they are after a later position, with the tile over all others and the number of
+-- streams that came. False if another sealer was there first.
+CREATE FUNCTION proof.reach_heads(p_log integer, p_after bigint, p_upto bigint, p_added bigint, p_top bytea)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    committed bigint;
+BEGIN
+    IF p_added NOT BETWEEN 0 AND p_upto - p_after THEN
+        RAISE EXCEPTION 'between the positions % and % cannot come % streams', p_after, p_upto, p_added;
+    END IF;
+    UPDATE proof.trees SET heads = p_upto, streams = streams + p_added
+     WHERE log = p_log AND heads = p_after AND p_after < p_upto AND p_upto <= size;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    committed := coalesce((SELECT max(c.size) FROM proof.checkpoints c
+                            WHERE c.log = p_log AND c.heads_root IS NOT NULL), 0);
+    DELETE FROM proof.head_tiles t
+     WHERE t.log = p_log AND t.level = 1
        AND (t.size > committed
             OR EXISTS (SELECT FROM proof.head_tiles o
-                        WHERE o.log = t.log AND o.level = t.level AND o.number = t.number
-                          AND o.size > t.size AND o.size <= committed));
-    INSERT INTO proof.head_tiles (log, level, number, size, hashes)
-    SELECT p_log, n.level, n.number, p_upto, n.hashes
-      FROM unnest(p_levels, p_numbers, p_hashes) AS n(level, number, hashes);
+                        WHERE o.log = p_log AND o.level = 1 AND o.size > t.size AND o.size <= committed));
+    INSERT INTO proof.head_tiles (log, level, number, size, hashes) VALUES (p_log, 1, 0, p_upto, p_top);
     RETURN true;
 END
 $$;
