@@ -22,6 +22,7 @@ from bench.scenarios import (
     statements,
     stock_projection,
     store,
+    strangers,
     transfers,
     verifying,
     zipf,
@@ -45,6 +46,7 @@ SCENARIOS: dict[str, Scenario] = {
     "sizes": sizes.run,
     "statements": statements.run,
     "verify": verifying.run,
+    "stranger": strangers.run,
     "kafka": kafka.run,
     "publishing": publishing.run,
 }
