@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import tempfile
@@ -47,7 +47,7 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
             runs = [verify(path, written) for _ in range(settings.repetitions)]
             events = written.events
             bytes_of_leaf = written.bytes_of_leaves // events
-            parameters = {"events": events, "bytes of a leaf": bytes_of_leaf}
+            parameters: dict[str, str | int] = {"events": events, "bytes of a leaf": bytes_of_leaf}
             rates = [round(events / one.seconds, 1) for one in runs]
             measured.append(Measurement("verify a bundle", parameters, "events/s of processor time", rates))
             rates = [round(events / one.clock, 1) for one in runs]
@@ -73,18 +73,25 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     )
 
 
+# The memory of a new process begins with that of the process that starts it, so a small one does.
+_MEASURE: Final = """
+import json, resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], check=False).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([code, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]), file=sys.stderr)
+"""
+
+
 def verify(path: Path, written: Written) -> Run:
     """Verify a bundle by a process of its own. Raises `WrongError` if it does not hold."""
-    command = [sys.executable, "-I", daybook_verify.__file__, str(path), "--key", written.verifier, "--json"]
+    program = [sys.executable, "-I", daybook_verify.__file__]
+    options = ["--key", written.verifier, "--temp", str(path.parent), "--json"]
     began = perf_counter()
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(path.parent)}
-    ) as process:  # fmt: skip
-        assert process.stdout is not None, "it is a pipe"
-        shown = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, *program, str(path), *options], capture_output=True, text=True, check=True
+    )
     clock = perf_counter() - began
-    if process.returncode or f'"covered": {written.events},'.encode() not in shown:
-        raise oracle.WrongError(f"a sound bundle does not hold: {shown.decode()}")
-    return Run(used.ru_utime + used.ru_stime, clock, used.ru_maxrss / 1024)
+    code, seconds, megabytes = json.loads(done.stderr)
+    if code or f'"covered": {written.events},' not in done.stdout:
+        raise oracle.WrongError(f"a sound bundle does not hold: {done.stdout}")
+    return Run(seconds, clock, megabytes)

@@ -153,9 +153,9 @@ def test_the_head_is_kept_if_all_holds(capsys: pytest.CaptureFixture[str], bundl
 
 
 def test_the_clock(capsys: pytest.CaptureFixture[str], bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daybook_verify.time, "time_ns", lambda: 1_800_000_000 * 10**9)
+    monkeypatch.setattr("workers.daybook_verify.time.time_ns", lambda: 1_800_000_000 * 10**9)
     assert run(capsys, bundle)[0] == 0
-    monkeypatch.setattr(daybook_verify.time, "time_ns", lambda: 1_700_000_000 * 10**9)
+    monkeypatch.setattr("workers.daybook_verify.time.time_ns", lambda: 1_700_000_000 * 10**9)
     assert run(capsys, bundle)[0] == 1
 
 
