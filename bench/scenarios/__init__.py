@@ -23,6 +23,7 @@ from bench.scenarios import (
     statements,
     stock_projection,
     store,
+    strangers,
     transfers,
     verifying,
     zipf,
@@ -47,6 +48,7 @@ SCENARIOS: dict[str, Scenario] = {
     "statements": statements.run,
     "verify": verifying.run,
     "heads": heads.run,
+    "stranger": strangers.run,
     "kafka": kafka.run,
     "publishing": publishing.run,
 }
