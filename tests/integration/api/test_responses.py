@@ -136,7 +136,7 @@ def of_proofs(service: Service) -> None:
         last = sealing.last()
     assert last is not None
     for path in (
-        *("checkpoint", "keys", "tile/0/000", "tile/entries/000", f"inclusion?position={last.size}"),
+        *("checkpoint", "keys", "witnesses", "tile/0/000", "tile/entries/000", f"inclusion?position={last.size}"),
         *(f"consistency?from=1&to={last.size}", f"head?stream={account}"),
         *("bundle/event/1", "bundle/command/proven", f"bundle/stream/{account}"),
         f"bundle/statement/{account}?from=2026-01-01&to=2026-01-31&min_position={service.last['position']}",
