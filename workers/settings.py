@@ -450,8 +450,8 @@ class Settings(BaseSettings):
         ge=0,
         le=24 * 3600,
         allow_inf_nan=False,
-        description="Seconds between two checkpoints that also commit to the heads of streams, at least, where more than "
-        "a thousand events came in between. After fewer, and with 0, each does",
+        description="Seconds between two checkpoints that also commit to the heads of streams, at least, where more "
+        "than a thousand events came in between. After fewer, and with 0, each does",
     )
     proof_witnesses: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
