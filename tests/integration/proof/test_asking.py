@@ -228,7 +228,7 @@ def of_another(asked: AddCheckpoint) -> str:
 
 def spoilt(asked: AddCheckpoint, made: Asking) -> bytes:
     line = cosign(WITNESS, parse_note(asked.note).text, made.sealing.now).line
-    return answer("200 OK", line.replace(line[-20], "A" if line[-20] != "A" else "B"))
+    return answer("200 OK", line[:-20] + ("A" if line[-20] != "A" else "B") + line[-19:])
 
 
 def over_more(asked: AddCheckpoint, made: Asking) -> bytes:
