@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from eventstore.log.leaf import StoredEvent, leaf
+from eventstore.log.leaf import StoredEvent, command_record, leaf
 from eventstore.proof.checkpoints import Checkpoint
 from eventstore.proof.notes import Signer
 from tests.support.bundles import (
@@ -484,6 +484,54 @@ def _wrong_heads(lines: list[Line]) -> list[Line]:
     return edited(lines, lambda copy: copy[_last_checkpoint(copy)]["checkpoint"].update(note=str(note)))
 
 
+class _OtherHashes(Ledger):
+    """A log in which an event names another record than the others of its unit."""
+
+    def leaves(self) -> list[bytes]:
+        leaves = super().leaves()
+        leaves[SHARE - 1] = leaves[SHARE - 1][:-32] + bytes(32)
+        return leaves
+
+
+def _with_unit(*events: tuple[str, str, dict[str, Any]]) -> Ledger:
+    """The log with one more unit."""
+    ledger = LEDGER.copy()
+    ledger.unit("one-more", events)
+    return ledger
+
+
+def _of_unit(number: int, **columns: Any) -> Ledger:
+    """The log in which all events of a command have other columns."""
+    ledger, command = LEDGER, LEDGER.commands[number]
+    for event in LEDGER.events:
+        if event.unit_end == command.last_position:
+            ledger = ledger.change(event.position, **columns)
+    return ledger
+
+
+def _two_commands() -> Ledger:
+    ledger = LEDGER.copy()
+    ledger.commands.insert(1, replace(ledger.commands[0], key="z-second"))
+    return ledger
+
+
+def _both_records() -> list[Line]:
+    """The second command has the same unit as the first one."""
+    ledger = _two_commands()
+    lines = rewritten(ledger)
+    second = b64(command_record(ledger.log, ledger.commands[1]))
+    first = b64(command_record(ledger.log, ledger.commands[0]))
+    at = next(place for place, line in enumerate(lines) if "record" in line)
+    lines[at : at + 1] = [{"record": {"bytes": first}}, {"record": {"bytes": second}}]
+    return lines
+
+
+POST, DEBIT = "transaction.posted.v1", "account.debited.v1"
+_ENTRY: Final = {"transaction": "tx_x", "entry": 1, "amount": 1, "currency": "EUR", "value_date": "2026-12-01"}
+_ENTRIES: Final = [{"account": "acct_a", "side": side, "amount": 1, "currency": "EUR"} for side in ("debit", "credit")]
+_POSTING: Final = {"value_date": "2026-12-01", "entries": _ENTRIES}
+
+
 def _last_checkpoint(lines: list[Line]) -> int:
     return max(place for place, line in enumerate(lines) if "checkpoint" in line)
 
@@ -636,6 +684,52 @@ SIGNED: Final = [
         "rewritten: a refusal by another rule",
         rewritten(_with_record(LEDGER, 4, rule="else")),
         ["the refusal of command 'too-much' differs from its record"],
+    ),
+    Forgery(
+        "rewritten: a record of no unit",
+        [*rewritten(LEDGER), next(line for line in LOG if "record" in line)],
+        ["the record of command 'open-acct_a' is of no unit here"],
+    ),
+    Forgery("rewritten: two records of a unit", _both_records(), ["its unit has the records of 2 commands"]),
+    Forgery(
+        "rewritten: an opaque event with a record",
+        rewritten(_of_unit(0, encoding=1)),
+        ["a unit of opaque events has the record of a command"],
+    ),
+    Forgery(
+        "rewritten: metadata that is no JSON",
+        rewritten(_of_unit(0, metadata=b"x")),
+        ["the metadata cannot be read: it is not JSON"],
+    ),
+    Forgery(
+        "rewritten: a refusal that is no JSON",
+        rewritten(_of_unit(4, payload=b"x")),
+        ["the refusal cannot be read: it is not JSON"],
+    ),
+    Forgery(
+        "rewritten: an event that names another record than its unit",
+        rewritten(_OtherHashes(LEDGER.log, LEDGER.now, LEDGER.events, LEDGER.commands, LEDGER.versions)),
+        ["name different records of commands"],
+    ),
+    Forgery(
+        "rewritten: a unit that ends before its event",
+        rewritten(LEDGER.change(LEDGER.size, unit_end=LEDGER.size - 1)),
+        ["its unit ends at 16, before it"],
+    ),
+    Forgery(
+        "rewritten: a transaction that is posted twice in a unit",
+        rewritten(_with_unit(("tx_x", POST, _POSTING), ("tx_x", POST, _POSTING))),
+        ["tx_x is posted twice in its unit"],
+    ),
+    Forgery(
+        "rewritten: an entry twice in a unit",
+        rewritten(_with_unit(("acct_a", DEBIT, _ENTRY), ("acct_b", DEBIT, _ENTRY))),
+        ["entry 1 of 'tx_x' is there twice"],
+    ),
+    Forgery(
+        "rewritten: more entries than a unit can have",
+        rewritten(_with_unit(("tx_x", POST, {**_POSTING, "entries": _ENTRIES * 5_001}))),
+        ["its unit has over 10000 entries and cannot match"],
     ),
     Forgery("rewritten: the heads of another log", _wrong_heads(rewritten(LEDGER)), [BAD_HEADS]),
 ]
