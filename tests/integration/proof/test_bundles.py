@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -256,6 +257,21 @@ def test_a_statement_has_its_lines_and_every_event_of_the_account(world: World) 
         lines = {(line["transaction"], line["entry"]) for line in statement["items"]}
         assert lines == {(payload["transaction"], payload["entry"]) for payload in payloads}
         assert found.header["stream"] == world.account
+
+
+def test_the_log_is_read_in_windows(world: World, auditor: Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows end within units, and the record of a command comes before the last event of its unit."""
+    evidence, seen = Evidence(auditor, world.service.services.log_number), list[tuple[int, int]]()
+    whole = list(evidence.of_log())
+    monkeypatch.setattr(writing, "LOG_WINDOW", 7)
+    assert list(evidence.of_log(lambda position, size: seen.append((position, size)))) == whole
+    assert seen == [(min(at + 7, world.last), world.last) for at in range(0, world.last, 7)]
+    kinds = [next(iter(json.loads(line))) for line in whole]
+    ends = {leaf.unit_end for leaf in read(b"".join(whole)).leaves}
+    position = 0
+    for kind, following in pairwise(kinds):
+        position += kind == "leaf"
+        assert (following == "record") == (position + 1 in ends and kind != "record" and following != "end")
 
 
 def test_the_log_has_every_event_and_every_record(world: World, tmp_path: Path) -> None:
