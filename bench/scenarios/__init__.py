@@ -18,6 +18,7 @@ from bench.scenarios import (
     mixed,
     processes,
     publishing,
+    sealing,
     sizes,
     statements,
     stock_projection,
@@ -47,6 +48,7 @@ SCENARIOS: dict[str, Scenario] = {
     "verify": verifying.run,
     "kafka": kafka.run,
     "publishing": publishing.run,
+    "sealing": sealing.run,
 }
 
 SHORT = ("store", "transfers", "zipf", "http", "lag", "catch-up")

@@ -1,4 +1,4 @@
-"""A small log with every kind of content: all events, refusals, batches of both eras, snapshots, read tables."""
+"""A small log with every kind of content: all events, refusals, batches of both eras, snapshots, read tables, tree."""
 
 from __future__ import annotations
 
@@ -198,6 +198,7 @@ from tests.support.ledger import (
 )
 from tests.support.memory_ledger import APPROVER, VISITOR, By, by_person
 from tests.support.postgres import Database
+from tests.support.sealing import BEGIN, KEY, PACE, sealing_on
 from workers.composition import manager_principal
 from workers.erasure import erase_subject
 from workers.verify import verify
@@ -214,6 +215,8 @@ OLD_ORDER = (
 OLD_HOLD = '{"amount":5,"currency":"EUR","hold":"HOLD","reference":"for the order of Ada"}'
 BATCH = "batch_01h455vb4pex5vsknk084sn02q"
 OLD_REFUSAL = "old-refusal"
+NEXT_KEY = b"2" * 32
+"""Of checkpoints, after `KEY`."""
 OLD_ITEM, NEW_ITEM, ATOMIC, REFUSED, STALE, LAST = "old-item", "new-item", "atomic", "refused", "stale", "last"
 
 
@@ -246,9 +249,19 @@ def write_books(database: Database) -> None:
         _long_batches(ledger)
         _risk(ledger)
         _chart(ledger, one, two)
+        seal(database, KEY)
         _batches(ledger, one, two)
         snapshots.settle()
     fold(database)
+    seal(database, NEXT_KEY, KEY)
+
+
+def seal(database: Database, *keys: bytes) -> None:
+    """Seal the log up to its head, and sign it by these keys, the newest first."""
+    with sealing_on(database, keys=keys, window=1_000) as sealing:
+        last = sealing.last()
+        sealing.now = BEGIN if last is None else last.signed_at + PACE
+        assert sealing.sealer().turn()
 
 
 def _old_policy(ledger: Ledger) -> None:
