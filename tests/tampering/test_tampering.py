@@ -50,6 +50,8 @@ ON_15_TOO = (
     "events.payload: a value of metadata that is an e-mail address",
     "commands.result: another version",
     "checkpoints.position: 0, and the tables emptied",
+    "tiles.hashes: a leaf",
+    "proof: made anew with the key, after an answer was changed",
     "currencies.exponent: another",
     "view: over one table, shows another column",
     "grant: of a column",

@@ -244,6 +244,8 @@ class _Tree:
         signed = {(one.name, one.id) for one in note.verified}
         if not any((key.name, key.id) in signed and key.name == said.origin for key in self._signing(stored.size)):
             return "the key that signed at that time has not signed it"
+        if any(one.name == said.origin for one in note.unknown):
+            return "a key of this name has signed it that is not kept"
         if (said.size, said.root) != (stored.size, stored.root):
             return f"its note is of {said.size} leaves, or of another root than its row"
         if root is None:

@@ -93,7 +93,7 @@ def test_a_tree_is_read_from_the_files_and_they_only_grow(
             name: file for name, file in before.items() if name != CHECKPOINT
         }, "a file with a tile was written again"
         before = files
-    assert {"tile/0/000", "tile/0/001", "tile/1/000.p/2"} <= before.keys()
+    assert {"tile/0/000", "tile/0/001", "tile/1/000.p/1", "tile/1/000.p/3"} <= before.keys()
     assert export_tiles(auditor, "main", folder).tiles == 0
     assert not [name for name in before if name.endswith(".partial")]
     assert (folder / CHECKPOINT).stat().st_mode & 0o044 == 0o044, "a web server may read it"
@@ -105,7 +105,7 @@ def test_an_export_that_was_cut_off_is_gone_on_with(
     seal(ledger, sealing, 200)
     export_tiles(auditor, "main", tmp_path)
     (tmp_path / CHECKPOINT).unlink()
-    (tmp_path / "tile" / "1" / "000.p" / "1").unlink()
+    (tmp_path / "tile" / "1" / "000.p" / "2").unlink()
     assert export_tiles(auditor, "main", tmp_path).tiles == 1
     head_in(tmp_path)
 

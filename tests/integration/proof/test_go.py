@@ -147,22 +147,24 @@ def test_go_reads_a_tree_from_exported_files(program: Path, database18: Database
         export_tiles(sealing.connection, "main", tmp_path)
         nodes = reader_of(head.size, tile_reader(sealing.connection, sealing.log_number))
         leaves = read_leaves_of(database18, head.size)
-    theirs = {
-        "Verifier": str(Signer(SEALED_ORIGIN, KEY).verifier),
-        "Note": (tmp_path / "checkpoint").read_text(),
-        "Tiles": {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("tile/**/*[0-9]")
-                  if path.is_file()},
-        "Inclusion": [
+        inclusion = [
             {"Index": index, "Size": head.size, "Leaf": leaf_hash(leaves[index]), "Root": head.root,
              "Proof": inclusion_proof(index, head.size, nodes)}
             for index in (0, 255, 256, head.size - 1)
-        ],
+        ]  # fmt: skip
+    tiles = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("tile/**/*")
+             if path.is_file()}  # fmt: skip
+    theirs = {
+        "Verifier": str(Signer(SEALED_ORIGIN, KEY).verifier),
+        "Note": (tmp_path / "checkpoint").read_text(),
+        "Tiles": tiles,
+        "Inclusion": inclusion,
         "Consistency": [],
-    }  # fmt: skip
+    }
     request = {"Theirs": theirs, "Signer": THEIRS.secret_text, "Origin": ORIGIN, "Leaves": leaves}
     done = run(program, request)
     assert done.returncode == 0, done.stderr.decode()
-    theirs["Tiles"]["tile/0/000"] = bytes(32) + theirs["Tiles"]["tile/0/000"][32:]  # type: ignore[index]
+    tiles["tile/0/000"] = bytes(32) + tiles["tile/0/000"][32:]
     assert run(program, request).returncode == 1
 
 

@@ -130,7 +130,8 @@ def tokens(folder: Path) -> dict[str, str]:
 
 
 def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) -> None:
-    env, base = of_its_own(folder, port), f"http://127.0.0.1:{port}"
+    base = f"http://127.0.0.1:{port}"
+    env = of_its_own(folder, port) | {"DAYBOOK_PROOF_KEY": "A" * 43 + "=", "DAYBOOK_PROOF_SECONDS": "0.1"}
     with started("up", env=env) as process:
         message = read_until(process, UP)
         assert f"{base}/docs" in message
@@ -142,7 +143,7 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
             reader.execute("SET ROLE NONE")
             with pytest.raises(InsufficientPrivilege):
                 reader.execute("SELECT * FROM log.events")
-        logins = {"api", "query", "projector", "credentials"}
+        logins = {"api", "query", "projector", "credentials", "sealer"}
         wait_until(lambda: logins_of_processes(folder) == logins, "each process has its own logins, and no others")
         clear = tokens(folder)
         assert all(token in message for token in clear.values()), "they are shown when they are made"
@@ -164,6 +165,9 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
             read = f"/v1/accounts/{two}?min_position={at}"
             wait_until(lambda: client.get(read).status_code == 200, "the read side")
             assert client.get(read).json()["balance"] == "12.30"
+            position = at.rpartition(".")[2]
+            covered = f"/v1/proof/inclusion?position={position}"
+            wait_until(lambda: client.get(covered).status_code == 200, "a checkpoint that covers the transfer")
         beside = daybook("events", two, "--json", env=env)
         assert beside.returncode == 0, beside.stderr
         assert "account.credited.v1" in beside.stdout
