@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from email.utils import getaddresses
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -25,6 +26,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from eventstore.proof.cosignatures import Witness
+from eventstore.proof.notes import COSIGNATURE, ED25519, NoteError, Signer, Verifier, parse_verifier
 from workers import links, master_key
 from workers.mail.sending import server_of
 from workers.urls import is_database_url, with_role
@@ -69,6 +72,7 @@ SECRET_FIELDS = frozenset(
         *DATABASE_URLS,
         *MASTER_KEYS,
         *PROOF_KEYS,
+        "witness_key",
         "replica_master_key",
         "kafka_sasl_password",
         "kafka_ssl_password",
@@ -77,8 +81,28 @@ SECRET_FIELDS = frozenset(
 )  # their values never appear in a message
 
 
+MOST_WITNESSES: Final = 16
+"""Witnesses that are asked. Each has one request at a time."""
+MOST_LOGS: Final = 1_000
+"""Keys of logs that a witness knows."""
+
+
 class SettingsError(ValueError):
     """A setting is wrong. The message is one sentence for the person who set it."""
+
+
+class AskedWitness(NamedTuple):
+    """A witness that is asked to cosign: the beginning of its addresses, and its public key."""
+
+    url: str
+    witness: Witness
+
+
+class WitnessedLog(NamedTuple):
+    """A log that a witness cosigns: the first line of its checkpoints, and a public key that signs them."""
+
+    origin: str
+    key: Verifier
 
 
 class Settings(BaseSettings):
@@ -170,8 +194,8 @@ class Settings(BaseSettings):
         le=65535,
         description="TCP port on 127.0.0.1 of the broker that `daybook up --kafka` starts",
     )
-    host: str = Field(default="127.0.0.1", description="Address the API listens on")
-    port: int = Field(default=8100, ge=1, le=65535, description="TCP port of the API")
+    host: str = Field(default="127.0.0.1", description="Address the API listens on, or `daybook witness`")
+    port: int = Field(default=8100, ge=1, le=65535, description="TCP port of the API, or of `daybook witness`")
     workers: int = Field(default=1, ge=1, le=64, description="API processes")
     metrics_host: str = Field(
         default="127.0.0.1",
@@ -397,7 +421,9 @@ class Settings(BaseSettings):
         description="32 random bytes in base64, the private key of Ed25519 that `daybook seal` signs checkpoints with",
     )
     proof_key_file: Path | None = Field(
-        default=None, description="A file with that key, instead of `DAYBOOK_PROOF_KEY`"
+        default=None,
+        description="A file with that key, instead of `DAYBOOK_PROOF_KEY`. `daybook up` with the embedded PostgreSQL "
+        "makes `proof.key` in the data folder if none is set",
     )
     previous_proof_key: SecretStr | None = Field(
         default=None,
@@ -417,6 +443,40 @@ class Settings(BaseSettings):
         le=24 * 3600,
         allow_inf_nan=False,
         description="Seconds between two checkpoints, at least. None is signed while nothing is appended",
+    )
+    proof_heads_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=24 * 3600,
+        allow_inf_nan=False,
+        description="Seconds between two checkpoints that also commit to the heads of streams, at least. 0: each does",
+    )
+    proof_witnesses: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        max_length=MOST_WITNESSES,
+        description="Witnesses that `daybook ask-witnesses` asks to cosign checkpoints, separated by commas: each its "
+        "URL, `https://` or `http://` on this machine, a space, and its public key",
+    )
+    witness_key: SecretStr | None = Field(
+        default=None,
+        repr=False,
+        description="32 random bytes in base64, the private key of Ed25519 that `daybook witness` cosigns the "
+        "checkpoints of others with",
+    )
+    witness_key_file: Path | None = Field(
+        default=None, description="A file with that key, instead of `DAYBOOK_WITNESS_KEY`"
+    )
+    witness_name: str | None = Field(
+        default=None,
+        max_length=255,
+        pattern=r"^[!-*,-~]+$",
+        description="The name of `daybook witness` and of its key, such as `auditor.example/witness`. It never changes",
+    )
+    witness_logs: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        max_length=MOST_LOGS,
+        description="Public keys of the logs that `daybook witness` cosigns, separated by commas. The name of a key is "
+        "the origin of its log; with another origin, that, a space, and the key. A log may have several keys",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message that a process of Daybook writes"
@@ -444,7 +504,7 @@ class Settings(BaseSettings):
             raise ValueError("it should look like postgresql://user:password@host:5432/database")
         return url
 
-    @field_validator(*MASTER_KEYS, *PROOF_KEYS, "replica_master_key")
+    @field_validator(*MASTER_KEYS, *PROOF_KEYS, "replica_master_key", "witness_key")
     @classmethod
     def _is_master_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None:
@@ -452,7 +512,14 @@ class Settings(BaseSettings):
         return key
 
     @field_validator(
-        "allowed_hosts", "allowed_origins", "trusted_proxies", "projections", "kafka_principals", mode="before"
+        "allowed_hosts",
+        "allowed_origins",
+        "trusted_proxies",
+        "projections",
+        "kafka_principals",
+        "proof_witnesses",
+        "witness_logs",
+        mode="before",
     )
     @classmethod
     def _split(cls, listed: object) -> object:
@@ -516,6 +583,22 @@ class Settings(BaseSettings):
         alike = {text.replace(".", "_") for text in listed}
         if len(alike) < len(listed):
             raise ValueError("two names are the same to Kafka, which takes . for _ in some places")
+        return listed
+
+    @field_validator("proof_witnesses")
+    @classmethod
+    def _are_witnesses(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
+        names = {asked_witness_of(text).witness.name for text in listed}
+        if len(names) < len(listed):
+            raise ValueError("it should list witnesses with different names")
+        return listed
+
+    @field_validator("witness_logs")
+    @classmethod
+    def _are_logs(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
+        logs = [witnessed_log_of(text) for text in listed]
+        if len({(log.origin, log.key.name, log.key.id) for log in logs}) < len(logs):
+            raise ValueError("it should list each key of a log once")
         return listed
 
     @property
@@ -648,6 +731,51 @@ class Settings(BaseSettings):
             keys.append(master_key.decode(self.previous_proof_key.get_secret_value()))
         return keys
 
+    def asked_witnesses(self) -> list[AskedWitness]:
+        """The witnesses that are asked. Raises `SettingsError` without one."""
+        if not self.proof_witnesses:
+            raise SettingsError(
+                f"there is no witness to ask: set {variable('proof_witnesses')} to its URL, a space and its public key"
+            )
+        return [asked_witness_of(text) for text in self.proof_witnesses]
+
+    def witness_signer(self) -> Signer:
+        """What this witness signs with. Raises `SettingsError` without a name or a key, or with two."""
+        name, key, file = variable("witness_name"), variable("witness_key"), variable("witness_key_file")
+        if self.witness_name is None:
+            raise SettingsError(f"the witness has no name: set {name} to one such as auditor.example/witness")
+        if self.witness_key is not None and self.witness_key_file is not None:
+            raise SettingsError(f"{key} and {file} are both set: leave one of them out")
+        if self.witness_key is not None:
+            return Signer(self.witness_name, master_key.decode(self.witness_key.get_secret_value()), COSIGNATURE)
+        if self.witness_key_file is not None:
+            return Signer(self.witness_name, _read_key(self.witness_key_file, "a key to cosign with"), COSIGNATURE)
+        raise SettingsError(
+            f"there is no key to cosign with: set {key} to the base64 of 32 random bytes, such as "
+            f"`openssl rand -base64 32` prints, or {file} to a file with it"
+        )
+
+    def witnessed_logs(self) -> dict[str, list[Verifier]]:
+        """The keys of each log that this witness cosigns, by its origin. Raises `SettingsError` without one."""
+        if not self.witness_logs:
+            raise SettingsError(
+                f"the witness knows no log: set {variable('witness_logs')} to its public keys, which "
+                "GET /v1/proof/keys has"
+            )
+        logs: dict[str, list[Verifier]] = {}
+        for origin, key in map(witnessed_log_of, self.witness_logs):
+            logs.setdefault(origin, []).append(key)
+        return logs
+
+    def with_proof_key(self) -> Self:
+        """The same settings with a key to sign checkpoints with, which is made for the embedded database if none is."""
+        if self.seals or not self.embedded:
+            return self
+        key_file = self.data_dir / "proof.key"
+        if not key_file.exists():
+            master_key.create(key_file)
+        return self.model_copy(update={"proof_key_file": key_file})
+
     def previous_master_key_bytes(self) -> bytes | None:
         """The previous master key, from the environment or, for the embedded database, from its file; None without one.
 
@@ -667,6 +795,40 @@ class Settings(BaseSettings):
                 "previous_master_key": None if previous is None else SecretStr(master_key.encode(previous)),
             }
         )
+
+
+def asked_witness_of(text: str) -> AskedWitness:
+    """The witness of `URL KEY`. Raises `ValueError`."""
+    url, _, key = text.partition(" ")
+    if _LINK.fullmatch(url) is None or not _has_port(url):
+        raise ValueError(
+            f"it should list witnesses as https://witness.example/path or http:// on this machine, a space, and the "
+            f"public key, not {text[:80]!r}"
+        )
+    try:
+        return AskedWitness(url.rstrip("/"), Witness(parse_verifier(key.strip())))
+    except NoteError as error:
+        raise ValueError(f"it should have the public key of a witness after {url}: {error}") from None
+
+
+def witnessed_log_of(text: str) -> WitnessedLog:
+    """The log of `KEY` or `ORIGIN KEY`. Raises `ValueError`."""
+    origin, _, encoded = text.rpartition(" ")
+    try:
+        key = parse_verifier(encoded)
+    except NoteError as error:
+        raise ValueError(f"it should list public keys of logs, not {text[:80]!r}: {error}") from None
+    if key.type != ED25519:
+        raise ValueError(f"it should list public keys of logs, and that of {key.name} is one of a witness")
+    return WitnessedLog(origin.strip() or key.name, key)
+
+
+def _has_port(url: str) -> bool:
+    """Whether the port of a URL is one, or left out."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def load() -> Settings:

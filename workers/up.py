@@ -26,7 +26,7 @@ from workers.embedded import EmbeddedPostgres, stop_with_parent
 from workers.internal_accounts import CURRENCIES, open_internal_accounts
 from workers.migrating import Migrated, migrate
 from workers.restarting import Restarted
-from workers.settings import DATABASE_URLS, MASTER_KEYS, Settings, variable
+from workers.settings import DATABASE_URLS, MASTER_KEYS, PROOF_KEYS, Settings, variable
 from workers.tokens import CLEAR_NAME, ensure_tokens
 from workers.urls import without_password
 
@@ -54,7 +54,7 @@ def up(settings: Settings, console: Console, *, kafka: bool = False) -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    settings = settings.with_master_keys()
+    settings = settings.with_master_keys().with_proof_key()
     with (
         _own_broker(settings, console) if kafka else nullcontext() as broker,
         own_database(settings) as (ready, postgres),
@@ -72,7 +72,7 @@ def up(settings: Settings, console: Console, *, kafka: bool = False) -> None:
         def start(command: str) -> subprocess.Popen[bytes]:
             child = subprocess.Popen(
                 [sys.executable, "-m", "workers.cli", *command.split()],
-                env=_environment(ready, _URLS[command]) | _metrics_port(ready, command) | _kafka(ready) | _mails(ready),
+                env=_environment(ready, command) | _metrics_port(ready, command) | _kafka(ready) | _mails(ready),
                 start_new_session=True,
                 preexec_fn=stop_with_parent(signal.SIGTERM),
             )
@@ -84,6 +84,7 @@ def up(settings: Settings, console: Console, *, kafka: bool = False) -> None:
 
         try:
             without = (_WITH_KAFKA if broker is None else frozenset()) | (frozenset() if ready.seals else _WITH_KEY)
+            without |= frozenset() if ready.proof_witnesses else _WITH_WITNESSES
             commands = [command for command in _URLS if command not in without]
             programs = [Restarted(f"daybook {command}", partial(start, command), say) for command in commands]
             stopped = _wait_until_ready(ready, children, stop)
@@ -162,19 +163,25 @@ _URLS = {
     "webhooks": ("api_database_url", "query_database_url"),
     "batches": ("api_database_url", "query_database_url"),
     "seal": ("sealer_database_url",),
+    "ask-witnesses": ("sealer_database_url",),
 }
 """The processes, each with the settings of the database logins that it needs, and no others."""
 _WITH_KAFKA = frozenset({"publish"})
 """The processes that `--kafka` adds."""
 _WITH_KEY = frozenset({"seal"})
 """The processes that need a key to sign checkpoints."""
+_WITH_WITNESSES = frozenset({"ask-witnesses"})
+"""The processes that need witnesses to ask."""
+_PROOF_KEYS = (*PROOF_KEYS, "proof_key_file")
 
 
-def _environment(settings: Settings, names: tuple[str, ...]) -> dict[str, str]:
-    """The environment of a process."""
-    urls = {variable(name): getattr(settings, name) or settings.owner_url() for name in names}
-    kept = {name: value for name, value in os.environ.items() if name not in map(variable, DATABASE_URLS)}
-    return {**kept, **urls, **_master_keys(settings)}
+def _environment(settings: Settings, command: str) -> dict[str, str]:
+    """The environment of a process: the logins that it needs, and the key of checkpoints for the sealer alone."""
+    urls = {variable(name): getattr(settings, name) or settings.owner_url() for name in _URLS[command]}
+    left_out = {*map(variable, DATABASE_URLS), *(() if command in _WITH_KEY else map(variable, _PROOF_KEYS))}
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
+    made = {variable("proof_key_file"): str(settings.proof_key_file)} if settings.proof_key_file is not None else {}
+    return {**kept, **urls, **_master_keys(settings), **(made if command in _WITH_KEY else {})}
 
 
 def _kafka(settings: Settings) -> dict[str, str]:

@@ -27,9 +27,10 @@ from workers.composition import make_codec
 from workers.mail.running import delivery_of, run_mail
 from workers.metrics.reader import STATEMENT_SECONDS, Reader
 from workers.metrics.serving import metrics_served
-from workers.metrics.sources import Folding, Open, of_lag, of_processes, of_sealer, of_webhooks
+from workers.metrics.sources import Folding, Open, of_asker, of_lag, of_processes, of_sealer, of_webhooks
 from workers.processes.running import run_processes
-from workers.proof.running import run_sealer
+from workers.proof.asking import Counts as AskCounts
+from workers.proof.running import run_asker, run_sealer
 from workers.proof.sealer import Counts as SealCounts
 from workers.settings import Settings, variable
 from workers.tracing import ended, traces_of
@@ -197,6 +198,24 @@ def work_seal(settings: Settings) -> None:
     with metrics_served(settings, [of_sealer(counts)]):
         _once_it_is_there(it_lets_us_in, stop, settings.database_wait_seconds)
         run_sealer(settings, stop, counts)
+
+
+def work_ask_witnesses(settings: Settings) -> None:
+    """Ask witnesses to cosign checkpoints until SIGTERM or SIGINT.
+
+    Raises `DatabaseAwayError`, `UnknownLogError`, `SettingsError`.
+    """
+    witnesses = settings.asked_witnesses()  # none is one sentence, before a database is waited for
+    stop, counts = Event(), [AskCounts(one.witness.name) for one in witnesses]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def it_lets_us_in() -> None:
+        connect(settings.sealer_url(), application_name="daybook-ask-witnesses").close()
+
+    with metrics_served(settings, [of_asker(counts)]):
+        _once_it_is_there(it_lets_us_in, stop, settings.database_wait_seconds)
+        run_asker(settings, stop, counts)
 
 
 def work_webhooks(settings: Settings) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Any
@@ -40,6 +39,7 @@ from api.queries.query import query
 from api.queries.reading import not_yet_visible, reading
 from api.queries.response_types import values_of
 from api.queries.responses import json_response
+from api.queries.snapshot import snapshot
 from api.services import services
 from domain.money import exponent, show
 from eventstore.log.outcomes import outcomes
@@ -357,7 +357,7 @@ def get_reports(request: Request, names: Names, asked: Asked, as_of: OfPosition)
     if "success-rate" in wanted:
         refuse_on_replicas(request)
     served = services(request)
-    with reading(request) as connection, _snapshot(connection):
+    with reading(request) as connection, snapshot(connection):
         reached = folded(connection, *PROJECTIONS)
         position = reached if as_of is None else as_of.position
         if reached < position:
@@ -372,14 +372,6 @@ def get_reports(request: Request, names: Names, asked: Asked, as_of: OfPosition)
         "reports": found,
     }
     return json_response(answer, items=len(found))
-
-
-@contextmanager
-def _snapshot(connection: Connection[Any]) -> Iterator[None]:
-    """All statements see one snapshot, also the chart, which has no history."""
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield
 
 
 def rate(part: int, whole: int) -> str:

@@ -10,6 +10,7 @@ from bench.harness.settings import Settings
 from bench.scenarios import (
     bulk,
     catch_up,
+    heads,
     http,
     imports,
     kafka,
@@ -46,6 +47,7 @@ SCENARIOS: dict[str, Scenario] = {
     "sizes": sizes.run,
     "statements": statements.run,
     "verify": verifying.run,
+    "heads": heads.run,
     "kafka": kafka.run,
     "publishing": publishing.run,
     "sealing": sealing.run,

@@ -49,7 +49,7 @@ ORIGIN, KEY = "daybook.example/bench", b"k" * 32
 CHUNK = 100_000
 """Leaves of a synthetic tree that are added at once."""
 WITHOUT, WITH = "no sealer", "sealer, a checkpoint a second"
-_TREE = "TRUNCATE proof.trees, proof.tiles, proof.keys, proof.checkpoints"
+_TREE = "TRUNCATE proof.trees, proof.tiles, proof.keys, proof.checkpoints, proof.heads, proof.head_tiles"
 _SIGNED = "SELECT (SELECT max(size) FROM proof.checkpoints) = (SELECT position FROM log.logs WHERE name = %s)"
 
 
@@ -96,9 +96,8 @@ def _seal(database: Database) -> float:
     with connect(database.settings.sealer_url(), application_name="bench-sealer") as connection:
         head = read_head(connection, LOG)
         signers = signers_of(ORIGIN, [KEY])
-        sealer = Sealer(
-            connection, LOG, head.log_number, signers, lambda: datetime.now(UTC), timedelta(seconds=10)
-        )  # fmt: skip
+        pace = timedelta(seconds=10)
+        sealer = Sealer(connection, LOG, head.log_number, signers, lambda: datetime.now(UTC), pace, pace)
         began = perf_counter_ns()
         sealer.turn()
         seconds = (perf_counter_ns() - began) / 1e9

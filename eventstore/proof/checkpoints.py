@@ -14,7 +14,12 @@ from eventstore.proof.notes import Note, NoteError, Opened, Signer, Verifies, de
 MOST_EXTENSIONS: Final = 16
 MOST_LINE: Final = 1_000
 """Most characters of the origin and of an extension line."""
-_SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+"""A size as text."""
+
+
+class EmptyRootError(NoteError):
+    """A checkpoint of no leaves has another root than the empty tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Checkpoint:
         if len(self.root) != HASH_BYTES:
             raise NoteError(f"the root of a tree has {HASH_BYTES} bytes, not {len(self.root)}")
         if self.size == 0 and self.root != EMPTY_ROOT:
-            raise NoteError("the root of no leaves is not that of the empty tree")
+            raise EmptyRootError("the root of no leaves is not that of the empty tree")
         if len(self.extensions) > MOST_EXTENSIONS:
             raise NoteError(f"a checkpoint has at most {MOST_EXTENSIONS} extension lines, not {len(self.extensions)}")
         for line in self.extensions:
@@ -67,7 +72,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if len(lines) < 3:
         raise NoteError(f"a checkpoint has the lines origin, size and root, and this one has {len(lines)}")
     origin, size, root, *extensions = lines
-    if _SIZE.fullmatch(size) is None:
+    if SIZE.fullmatch(size) is None:
         raise NoteError(f"the size of a tree is a number without leading zeros, not {size[:80]!r}")
     return Checkpoint(origin, int(size), decode_base64(root, "the root of a tree"), tuple(extensions))
 

@@ -85,8 +85,18 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
 
     RFC 9162, 2.1.3.2.
     """
+    _check_hashes([root])
+    if root_of_inclusion(index, size, leaf, proof) != root:
+        raise ProofError(
+            f"the inclusion proof does not lead from leaf {index} to the root of {size} leaves: it is for another "
+            "leaf, another place or another tree"
+        )
+
+
+def root_of_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes]) -> bytes:
+    """The root that an inclusion proof leads to from a leaf. Raises `ProofError` for a proof of another length."""
     _check_leaf(index, size)
-    _check_hashes([leaf, root, *proof])
+    _check_hashes([leaf, *proof])
     at, last, computed = index, size - 1, leaf
     for hash in proof:
         if not last:
@@ -100,11 +110,7 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
         at, last = at >> 1, last >> 1
     if last:
         raise ProofError(f"the inclusion proof of leaf {index} has fewer hashes than a tree of {size} leaves needs")
-    if computed != root:
-        raise ProofError(
-            f"the inclusion proof does not lead from leaf {index} to the root of {size} leaves: it is for another "
-            "leaf, another place or another tree"
-        )
+    return computed
 
 
 def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:

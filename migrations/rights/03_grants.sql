@@ -75,10 +75,12 @@ GRANT USAGE ON SCHEMA batches TO daybook_api, daybook_audit;
 GRANT SELECT, INSERT, DELETE ON batches.parts TO daybook_api;
 GRANT SELECT (log, batch, part, digest, sender, bytes) ON batches.parts TO daybook_audit;
 
--- The transparency log: a sealer sees hashes of leaves and no events. It adds to tiles by functions, which change nothing.
+-- The transparency log: a sealer sees hashes of leaves and heads of streams, and no events. It adds to tiles and heads by
+-- functions.
 GRANT USAGE ON SCHEMA proof TO daybook_sealer, daybook_query, daybook_audit;
 GRANT SELECT ON ALL TABLES IN SCHEMA proof TO daybook_sealer, daybook_query, daybook_audit;
-GRANT EXECUTE ON FUNCTION proof.leaf_hashes, proof.begin_tree, proof.grow, proof.keep_key, proof.keep_checkpoint
+GRANT EXECUTE ON FUNCTION proof.leaf_hashes, proof.begin_tree, proof.grow, proof.keep_key, proof.keep_checkpoint,
+                         proof.changed_heads, proof.keep_heads, proof.reach_heads, proof.keep_cosignature
    TO daybook_sealer;
 
 -- Nobody appends to a copy. Here all appends of its database are refused; log.begin_copy wants it to have no other log.

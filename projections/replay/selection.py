@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from domain.accounts.transaction import TRANSACTION
 from domain.registry import AMOUNTS, CATALOGUE
 from domain.subjects import subject_stream
 from eventstore.log.answers import find_answers
+from eventstore.log.append import MOST_EVENTS_PER_UNIT
 from eventstore.log.codec import Codec
 from eventstore.log.read import (
     Page,
@@ -25,6 +27,7 @@ from eventstore.log.read import (
     read_naming,
     read_of_units,
     read_stream,
+    read_unit,
     read_unit_end,
     version_at,
 )
@@ -156,12 +159,15 @@ def _of_account(connection: Connection[Any], log_number: int, account: str, afte
     """Events of the account, and those of the transactions that they name in the same units."""
     page = _of_stream(connection, log_number, account, after, end, limit)
     moved = page.events
-    if after and (begun := read_unit_end(connection, log_number, after)) not in (None, after):
+    if after and read_unit_end(connection, log_number, after) not in (None, after):
         # The walk goes on within a unit. What it said before of the account names the transactions as well.
-        moved = [*read_of_units(connection, log_number, [account], [begun or after]), *moved]
+        begun = read_unit(connection, log_number, after, MOST_EVENTS_PER_UNIT)
+        moved = [*(one for one in begun if one.stream == account), *moved]
     named = {id for one in moved for id in _transactions_in(orjson.loads(one.payload))}
     ends = sorted({one.unit_end for one in moved})
-    events = read_of_units(connection, log_number, [account, *sorted(named)], ends)
+    # Streams of transactions are short. That of the account may have a million events, and is read by version alone.
+    others = read_of_units(connection, log_number, sorted(named), ends)
+    events = sorted([*page.events, *others], key=attrgetter("position"))
     return Page([one for one in events if after < one.position <= end], after, page.upto)
 
 

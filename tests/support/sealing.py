@@ -21,6 +21,7 @@ from workers.urls import with_role
 ORIGIN: Final = "daybook.example/main"
 KEY: Final = b"k" * 32
 PACE: Final = timedelta(seconds=10)
+HEADS_PACE: Final = 3 * PACE
 BEGIN: Final = datetime(2026, 11, 30, 12, tzinfo=UTC)
 WINDOW: Final = 7
 """Small, so that windows end within units and tiles."""
@@ -35,6 +36,7 @@ class Sealing:
     keys: Sequence[bytes] = (KEY,)
     origin: str = ORIGIN
     window: int = WINDOW
+    heads_window: int = WINDOW
     now: datetime = BEGIN
     counts: Counts = field(default_factory=Counts)
 
@@ -42,8 +44,8 @@ class Sealing:
         """A sealer that begins where the last one ended."""
         signers = signers_of(self.origin, self.keys)
         return Sealer(
-            self.connection, "main", self.log_number, signers, lambda: self.now, PACE, counts=self.counts,
-            window=self.window,
+            self.connection, "main", self.log_number, signers, lambda: self.now, PACE, HEADS_PACE, counts=self.counts,
+            window=self.window, heads_window=self.heads_window,
         )  # fmt: skip
 
     def last(self) -> StoredCheckpoint | None:

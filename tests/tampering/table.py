@@ -80,7 +80,9 @@ POST: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'po
 ORDER: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'order.placed.v2')"
 UNIT_OF: Final = "unit_end = (SELECT last_position FROM log.commands WHERE key = '{}')"
 KEPT_HEAD: Final = "log and tree were rewritten together: only a head that somebody kept or witnessed shows it"
-NO_TREE: Final = "TRUNCATE proof.trees, proof.tiles, proof.keys, proof.checkpoints"
+NO_TREE: Final = """
+TRUNCATE proof.trees, proof.tiles, proof.keys, proof.checkpoints, proof.heads, proof.head_tiles, proof.cosignatures
+"""
 OLD_REFUSAL: Final = "a refusal of the earlier era has no events; the report counts it as not covered"
 NOTHING: Final = "nothing depends on it"
 CACHE: Final = "it is a cache that this version does not use: it is made again"

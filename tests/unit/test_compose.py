@@ -15,6 +15,7 @@ import pytest
 import typer
 import yaml
 
+from eventstore.proof.notes import COSIGNATURE, Signer
 from workers.cli import app
 from workers.databases import LOGINS
 from workers.kafka.broker import ALONE
@@ -32,6 +33,7 @@ COMMANDS: Final = {
     "webhooks": "webhooks",
     "batches": "batches",
     "sealer": "seal",
+    "witnesses": "ask-witnesses",
     "verify": "verify",
     "rebuild": "rebuild",
 }
@@ -60,6 +62,7 @@ NEEDS: Final = {
     "webhooks": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
     "batches": {"DAYBOOK_API_DATABASE_URL": "api", "DAYBOOK_QUERY_DATABASE_URL": "query"},
     "sealer": {"DAYBOOK_SEALER_DATABASE_URL": "sealer"},
+    "witnesses": {"DAYBOOK_SEALER_DATABASE_URL": "sealer"},
     "verify": {"DAYBOOK_AUDIT_DATABASE_URL": "audit"},
     "rebuild": {"DAYBOOK_READ_OWNER_DATABASE_URL": "read_owner", "DAYBOOK_PROJECTOR_DATABASE_URL": "projector"},
 }
@@ -84,6 +87,7 @@ OPTIONAL: Final = {
     "DAYBOOK_REPLICA_MASTER_KEY": base64.b64encode(b"r" * 32).decode(),
     "DAYBOOK_PROOF_KEY": base64.b64encode(b"s" * 32).decode(),
     "DAYBOOK_PREVIOUS_PROOF_KEY": base64.b64encode(b"t" * 32).decode(),
+    "PROOF_WITNESSES": f"https://auditor.example {Signer('auditor.example', bytes(32), COSIGNATURE).verifier}",
     "PROOF_ORIGIN": "daybook.example.com/v1/proof",
     "KAFKA_PRINCIPALS": "importer,payouts",
     "SMTP_URL": "smtps://daybook:secret@mail.example.com",
@@ -197,7 +201,7 @@ def test_kafka_has_what_one_broker_needs() -> None:
 
 def test_tools_are_run_on_demand_and_end() -> None:
     on_demand = {name: service["profiles"] for name, service in services().items() if "profiles" in service}
-    alone = {name: [name] for name in ("mail", "webhooks", "batches", "sealer")}
+    alone = {name: [name] for name in ("mail", "webhooks", "batches", "sealer", "witnesses")}
     assert on_demand == {**{name: ["tools"] for name in TOOLS}, **WITH_KAFKA, **alone}
     once = [name for name, service in services().items() if service["restart"] == "no"]
     assert once == ["migrate", *TOOLS]

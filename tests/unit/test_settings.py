@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from eventstore.proof.notes import COSIGNATURE, Signer
 from workers import master_key
 from workers.settings import Settings, SettingsError, load, settings_table, variable
 from workers.urls import with_role, without_password
@@ -220,3 +221,72 @@ def test_the_table_has_a_row_for_each_variable() -> None:
     table = settings_table()
     assert all(f"| `{variable(name)}` |" in table for name in Settings.model_fields)
     assert len(table.splitlines()) == 2 + len(Settings.model_fields)
+
+
+# Witnesses
+
+WITNESS_KEY = str(Signer("auditor.example", bytes(32), COSIGNATURE).verifier)
+LOG_KEY = str(Signer("ledger.example/main", bytes(32)).verifier)
+
+
+def test_witnesses_to_ask_and_logs_to_witness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAYBOOK_PROOF_WITNESSES", f"https://auditor.example/w/ {WITNESS_KEY} ,")
+    monkeypatch.setenv("DAYBOOK_WITNESS_LOGS", f"{LOG_KEY}, go.sum database tree {LOG_KEY}")
+    monkeypatch.setenv("DAYBOOK_WITNESS_NAME", "auditor.example")
+    monkeypatch.setenv("DAYBOOK_WITNESS_KEY", base64.b64encode(bytes(32)).decode())
+    settings = load()
+    [(url, witness)] = settings.asked_witnesses()
+    assert (url, str(witness.key)) == ("https://auditor.example/w", WITNESS_KEY)
+    logs = settings.witnessed_logs()
+    assert {origin: [str(key) for key in keys] for origin, keys in logs.items()} == {
+        "ledger.example/main": [LOG_KEY],
+        "go.sum database tree": [LOG_KEY],
+    }
+    assert str(settings.witness_signer().verifier) == WITNESS_KEY
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("DAYBOOK_PROOF_WITNESSES", WITNESS_KEY, "it should list witnesses as https://"),
+        ("DAYBOOK_PROOF_WITNESSES", f"http://auditor.example {WITNESS_KEY}", "it should list witnesses as https://"),
+        ("DAYBOOK_PROOF_WITNESSES", f"https://auditor.example:99999 {WITNESS_KEY}", "it should list witnesses as"),
+        ("DAYBOOK_PROOF_WITNESSES", f"https://ann:pw@auditor.example {WITNESS_KEY}", "it should list witnesses as"),
+        ("DAYBOOK_PROOF_WITNESSES", "https://auditor.example", "it should have the public key of a witness after"),
+        (
+            "DAYBOOK_PROOF_WITNESSES",
+            f"https://auditor.example {LOG_KEY}",
+            "is no key of a witness: those have the type",
+        ),
+        ("DAYBOOK_PROOF_WITNESSES", ",".join([f"https://auditor.example {WITNESS_KEY}"] * 2), "with different names"),
+        ("DAYBOOK_PROOF_WITNESSES", ",".join([f"https://a.example {WITNESS_KEY}"] * 17), "at most 16 items"),
+        ("DAYBOOK_WITNESS_LOGS", "ledger.example", "it should list public keys of logs, not 'ledger.example'"),
+        ("DAYBOOK_WITNESS_LOGS", LOG_KEY.replace("ATt", "ATu"), "a character was changed"),
+        ("DAYBOOK_WITNESS_LOGS", WITNESS_KEY, "that of auditor.example is one of a witness"),
+        ("DAYBOOK_WITNESS_LOGS", f"{LOG_KEY},{LOG_KEY}", "it should list each key of a log once"),
+        ("DAYBOOK_WITNESS_NAME", "a b", "it should match pattern"),
+    ],
+)
+def test_wrong_witnesses(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
+    said = refusal(monkeypatch, **{name: value})
+    assert name in said
+    assert message in said
+
+
+def test_what_a_witness_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for needed in (Settings.asked_witnesses, Settings.witnessed_logs, Settings.witness_signer):
+        with pytest.raises(SettingsError, match=r"set DAYBOOK_(PROOF_WITNESSES|WITNESS_LOGS|WITNESS_NAME) to"):
+            needed(load())
+    monkeypatch.setenv("DAYBOOK_WITNESS_NAME", "auditor.example")
+    with pytest.raises(SettingsError, match="there is no key to cosign with: set DAYBOOK_WITNESS_KEY"):
+        load().witness_signer()
+    (tmp_path / "key").write_text(KEY)
+    monkeypatch.setenv("DAYBOOK_WITNESS_KEY_FILE", str(tmp_path / "key"))
+    assert load().witness_signer().seed == base64.b64decode(KEY)
+    monkeypatch.setenv("DAYBOOK_WITNESS_KEY", KEY)
+    with pytest.raises(SettingsError, match="are both set: leave one of them out"):
+        load().witness_signer()
+    (tmp_path / "key").write_text("short")
+    monkeypatch.delenv("DAYBOOK_WITNESS_KEY")
+    with pytest.raises(SettingsError, match="does not hold a key to cosign with"):
+        load().witness_signer()

@@ -21,6 +21,7 @@ from workers.migrating import migrate as run_migration
 from workers.settings import variable
 from workers.up import up as run_up
 from workers.work import work as run_worker
+from workers.work import work_ask_witnesses as run_ask_worker
 from workers.work import work_batches as run_batch_worker
 from workers.work import work_mail as run_mail_worker
 from workers.work import work_processes as run_process_managers
@@ -161,6 +162,37 @@ def seal() -> None:
     that one ends.
     """
     run_seal_worker(settings_of_process())
+
+
+@app.command("ask-witnesses")
+def ask_witnesses() -> None:
+    """Ask witnesses to cosign the checkpoints of the log, until it is stopped. DAYBOOK_PROOF_WITNESSES lists them.
+
+    `GET /v1/proof/checkpoint` has the cosignatures, and `GET /v1/proof/witnesses` how far each witness is. Several may
+    run: one asks, and another takes over when that one ends. It needs no key.
+    """
+    run_ask_worker(settings_of_process())
+
+
+@app.command()
+def witness(
+    new: Annotated[
+        bool,
+        typer.Option("--new", help="Make the file of a new witness in the data folder, print its public key, and end."),
+    ] = False,
+) -> None:
+    """Witness the logs of others until it is stopped: cosign their checkpoints, if each continues the one before.
+
+    It needs no database. DAYBOOK_WITNESS_NAME and DAYBOOK_WITNESS_KEY name it, DAYBOOK_WITNESS_LOGS lists the logs.
+    What it has cosigned is in `witness.sqlite` of the data folder, which one process uses.
+    """
+    from workers.witness.serving import begin_witness, run_witness  # the other commands need not wait for its imports
+
+    settings = settings_of_process()
+    if new:
+        out.print(begin_witness(settings), highlight=False, markup=False, soft_wrap=True)
+        return
+    run_witness(settings)
 
 
 class What(StrEnum):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
-Process = Literal["api", "projector", "processes", "topics", "webhooks", "batches", "sealer"]
+Process = Literal["api", "projector", "processes", "topics", "webhooks", "batches", "sealer", "asker"]
 
 API: Final[tuple[Process, ...]] = ("api",)
 EXECUTORS: Final[tuple[Process, ...]] = ("api", "topics", "batches")
@@ -20,6 +20,7 @@ PROJECTOR: Final[tuple[Process, ...]] = ("projector",)
 PROCESSES: Final[tuple[Process, ...]] = ("processes",)
 WEBHOOKS: Final[tuple[Process, ...]] = ("webhooks",)
 SEALER: Final[tuple[Process, ...]] = ("sealer",)
+ASKER: Final[tuple[Process, ...]] = ("asker",)
 EACH: Final[tuple[Process, ...]] = ("api", "projector")
 
 LABELS: Final[Mapping[str, str]] = {
@@ -29,11 +30,14 @@ LABELS: Final[Mapping[str, str]] = {
     "`failed`",
     "rule": "the code of the [rule](rules.md) that refused; empty for each other outcome; `other` for a rule that is "
     "not in the catalogue",
-    "reason": "`queue_full` or `principal_busy`",
+    "reason": "`queue_full` or `principal_busy`; of witnesses `away`: no answer that is of use; `refused`: it does not "
+    "cosign this log; `wrong`: its answer is false; `ahead`: it has signed a tree that is not there; `back`: it has "
+    "forgotten one; `inconsistent`: it says that the log does not continue what it signed",
     "code": "the code of the [problem](problems.md): `unauthenticated`, `token_expired`, `session_ended`, "
     "`sign_in_failed`, `code_needed`, `forbidden` or `wrong_tokens`",
     "pool": "`reads` or `numbers`",
     "projection": "a projection of [the read models](read-models.md)",
+    "witness": "the name of a witness of the settings",
     "manager": "a process manager, such as `publication`",
     "topic": "a topic that the log is published to; there are none without Kafka",
     "result": "of records of topics `answered`, or `left_out`: a record without a valid key, whose answer nobody would "
@@ -241,8 +245,35 @@ SEALER_READY = Metric(
 SEALED_POSITION = Metric(
     "daybook_sealed_position", "gauge", "The position up to which the transparency log has the log", SEALER
 )
+SEALED_HEADS_POSITION = Metric(
+    "daybook_sealed_heads_position",
+    "gauge",
+    "The position at which a checkpoint last committed to the heads of streams; 0 if none did",
+    SEALER,
+)
 SEAL_LAG_EVENTS = Metric(
     "daybook_seal_lag_events", "gauge", "Events that the transparency log did not have at the last look", SEALER
+)
+WITNESSED_POSITION = Metric(
+    "daybook_witnessed_position",
+    "gauge",
+    "The position up to which a witness has cosigned; left out before the first time",
+    ASKER,
+    ("witness",),
+)
+WITNESSED_TIME = Metric(
+    "daybook_witnessed_time_seconds",
+    "gauge",
+    "When a witness cosigned last, by its clock, in seconds since 1970; left out before the first time",
+    ASKER,
+    ("witness",),
+)
+WITNESS_FAILURES = Metric(
+    "daybook_witness_failures_total",
+    "counter",
+    "Requests to a witness that brought no cosignature, or an alarm",
+    ASKER,
+    ("witness", "reason"),
 )
 TOPIC_RECORDS = Metric(
     "daybook_topic_records_total", "counter", "Records of topics of commands that were read", TOPICS, ("result",)
@@ -299,7 +330,11 @@ METRICS: Final = (
     CHECKPOINTS,
     SEALER_READY,
     SEALED_POSITION,
+    SEALED_HEADS_POSITION,
     SEAL_LAG_EVENTS,
+    WITNESSED_POSITION,
+    WITNESSED_TIME,
+    WITNESS_FAILURES,
     TOPIC_RECORDS,
 )
 """All metrics of Daybook. A new one is added here, and shown by a source in `workers.metrics.sources`."""

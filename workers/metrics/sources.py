@@ -6,7 +6,7 @@ A source copies numbers that are counted anyway, so it holds no lock of a comman
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from psycopg_pool import ConnectionPool
@@ -26,6 +26,8 @@ from projections.processes.work import OPEN, Counts
 from projections.webhooks.webhooks import Behind
 from workers.metrics import catalogue
 from workers.metrics.catalogue import Metric
+from workers.proof.asking import REASONS
+from workers.proof.asking import Counts as AskCounts
 from workers.proof.sealer import Counts as SealCounts
 from workers.webhooks.worker import Counts as DeliveryCounts
 
@@ -185,7 +187,23 @@ def of_sealer(counts: SealCounts) -> Source:
         yield Sample(catalogue.SEALER_READY, int(counts.size is not None))
         if counts.size is not None:
             yield Sample(catalogue.SEALED_POSITION, counts.size)
+            yield Sample(catalogue.SEALED_HEADS_POSITION, counts.heads)
             yield Sample(catalogue.SEAL_LAG_EVENTS, counts.head - counts.size)
+
+    return read
+
+
+def of_asker(counts: Sequence[AskCounts]) -> Source:
+    """The figures of what asks witnesses."""
+
+    def read() -> Iterator[Sample]:
+        for one in counts:
+            size, at = one.size, one.at
+            if size is not None and at is not None:
+                yield Sample(catalogue.WITNESSED_POSITION, size, (one.name,))
+                yield Sample(catalogue.WITNESSED_TIME, at.timestamp(), (one.name,))
+            for reason in REASONS:
+                yield Sample(catalogue.WITNESS_FAILURES, one.failures[reason], (one.name, reason))
 
     return read
 

@@ -5,7 +5,8 @@ by one statement. Tiles are computed from them and the right edge of the tree, a
 Each window begins with the last leaf that is sealed already: if its hash is another now, the log was changed, and the
 sealer does not go on.
 
-A checkpoint is only signed where the tree has reached a head of the log, so it covers whole units. Sealers on several
+A checkpoint is only signed where the tree has reached a head of the log, so it covers whole units. At a pace of their
+own, checkpoints also commit to the heads of streams, and have an extension line then. Sealers on several
 machines do no harm: adding compares the size of the tree, and whoever was late reads the edge anew.
 """
 
@@ -22,21 +23,27 @@ from psycopg import Connection
 
 from eventstore.log.read import read_head, read_uuid
 from eventstore.proof.checkpoints import Checkpoint
-from eventstore.proof.merkle import HASH_BYTES
+from eventstore.proof.heads import TOP, Heads, line_of, root_of_top
+from eventstore.proof.merkle import HASH_BYTES, ProofError
 from eventstore.proof.notes import NoteError, Signer, check_name
 from eventstore.proof.store import (
     StoredCheckpoint,
     begin_tree,
     grow,
+    head_checkpoint,
     keep_checkpoint,
     keep_key,
     last_checkpoint,
+    last_heads,
     read_edge,
+    read_head_tiles,
     read_keys,
     read_leaf_hashes,
     read_tree,
 )
 from eventstore.proof.tiles import Edge
+from workers.databases import one_moment
+from workers.proof.heads import HEADS_WINDOW, bring_heads
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +63,7 @@ class Counts:
     signed: int = 0
     size: int | None = None  # None until it has looked
     head: int = 0
+    heads: int = 0  # the size of the last checkpoint with heads of streams
 
 
 def origin_of(connection: Connection[Any], log_number: int, origin: str | None) -> str:
@@ -78,8 +86,8 @@ def signers_of(origin: str, keys: Sequence[bytes]) -> list[Signer]:
 class Sealer:
     """Seals one log on a connection that acts as `daybook_sealer`.
 
-    `pace` is the least time between two checkpoints. Raises `SealError`, and `TRANSIENT` errors of the connection; a
-    new sealer goes on from there.
+    `pace` is the least time between two checkpoints, and `heads_pace` between two with heads of streams. Raises
+    `SealError`, and `TRANSIENT` errors of the connection; a new sealer goes on from there.
     """
 
     def __init__(
@@ -90,9 +98,11 @@ class Sealer:
         signers: Sequence[Signer],
         clock: Callable[[], datetime],
         pace: timedelta,
+        heads_pace: timedelta,
         *,
         counts: Counts | None = None,
         window: int = WINDOW,
+        heads_window: int = HEADS_WINDOW,
     ) -> None:
         self._connection = connection
         self._log = log
@@ -102,8 +112,10 @@ class Sealer:
         self._pace = pace
         self._counts = counts or Counts()
         self._window = window
+        self._heads_pace = heads_pace
+        self._heads_window = heads_window
         self._edge = self._begun()
-        self._last = last_checkpoint(connection, log_number)
+        self._look()
 
     def turn(self, stop: Event | None = None) -> bool:
         """Seal up to the head of the log and sign it, if it is time, or seal what is a window or more. True if it did.
@@ -122,7 +134,7 @@ class Sealer:
         while self._edge.size < head and (due or head - self._edge.size >= self._window) and not stop.is_set():
             self._seal(min(head, self._edge.size + self._window))
         if due and self._edge.size == head:
-            self._sign()
+            self._sign(stop)
         self._counts.size, self._counts.head = self._edge.size, head
         return self._edge.size > before
 
@@ -142,7 +154,20 @@ class Sealer:
                 f"the tiles of {edge.size} leaves do not have the root of the checkpoint that was signed: they were "
                 "changed; restore the schema proof from a dump"
             )
+        self._check_heads()
         return edge
+
+    def _check_heads(self) -> None:
+        with one_moment(self._connection):
+            heads = last_heads(self._connection, self._log_number)
+            if heads is None:
+                return
+            [top] = read_head_tiles(self._connection, self._log_number, [TOP], heads.size)
+        if root_of_top(top) != heads.root:
+            raise SealError(
+                f"the heads of streams after position {heads.size} do not have the root of the checkpoint that was "
+                "signed: they were changed; restore the schema proof from a dump"
+            )
 
     def _keep_keys(self) -> None:
         now = self._clock()
@@ -183,14 +208,39 @@ class Sealer:
 
     def _due(self) -> bool:
         """Whether a checkpoint may be signed now. A clock that was put back does not stop it."""
-        return self._last is None or not timedelta(0) <= self._clock() - self._last.signed_at < self._pace
+        return self._passed(self._last, self._pace)
 
-    def _sign(self) -> None:
+    def _passed(self, last: StoredCheckpoint | None, pace: timedelta) -> bool:
+        return last is None or not timedelta(0) <= self._clock() - last.signed_at < pace
+
+    def _sign(self, stop: Event) -> None:
         if self._edge.size == (0 if self._last is None else self._last.size):
             return
+        heads = self._heads(stop) if self._passed(self._last_with_heads, self._heads_pace) else None
         root = self._edge.root()
-        note = Checkpoint(self._signers[0].name, self._edge.size, root).sign(self._signers)
+        lines = () if heads is None else (line_of(heads),)
+        note = Checkpoint(self._signers[0].name, self._edge.size, root, lines).sign(self._signers)
         checkpoint = StoredCheckpoint(self._edge.size, root, str(note), self._clock())
-        if keep_checkpoint(self._connection, self._log_number, checkpoint):
+        if keep_checkpoint(self._connection, self._log_number, checkpoint, heads):
             self._counts.signed += 1
+        self._look()
+
+    def _heads(self, stop: Event) -> Heads | None:
+        """The heads at the size of the tree; None if that would hold up the checkpoint for longer than a pace."""
+        until = self._clock() + self._pace
+        try:
+            return bring_heads(
+                self._connection,
+                self._log_number,
+                self._edge.size,
+                self._heads_window,
+                lambda: not stop.is_set() and self._clock() < until,
+            )
+        except ProofError as error:
+            raise SealError(f"{error}: the log or its heads were changed; run daybook verify") from None
+
+    def _look(self) -> None:
+        """Read what was signed last, also by another sealer."""
         self._last = last_checkpoint(self._connection, self._log_number)
+        self._last_with_heads = head_checkpoint(self._connection, self._log_number)
+        self._counts.heads = 0 if self._last_with_heads is None else self._last_with_heads.size

@@ -1,7 +1,8 @@
 """Posts a message to an address: one connection, one request, one deadline for everything, and no redirect.
 
 It is written on sockets. The address that was checked is the one that is connected to, the deadline holds however
-slowly a receiver reads or answers, and no proxy of the environment is used. Of the answer only the status is looked at.
+slowly a receiver reads or answers, and no proxy of the environment is used. Of the answer to a webhook only the status
+is looked at; `ask` reads the answer too, up to a bound.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException, HTTPResponse
+from io import BufferedReader, RawIOBase
 from time import monotonic
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from workers.webhooks.addresses import Lookup, look_up, resolved
@@ -29,6 +32,7 @@ PART_BYTES: Final = 64 * 1024
 PORTS: Final = {"http": 80, "https": 443}
 _END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?(?:\n|$)")
+T = TypeVar("T")
 _INFORMATIONAL, _SUCCESS, _REDIRECT, _ERROR, _GONE = 100, 200, 300, 400, 410
 
 
@@ -37,6 +41,14 @@ class Sending(Protocol):
 
     def post(self, url: str, message: Message) -> int:
         """Post a message, at most once, and return the status, which is 2xx. Raises `DeliveryError`."""
+
+
+class Answer(NamedTuple):
+    """An answer. `type` is that of the body, in small letters and without parameters; empty if there is none."""
+
+    status: int
+    type: str
+    body: bytes
 
 
 class Target(NamedTuple):
@@ -76,6 +88,16 @@ class Https:
 
     def post(self, url: str, message: Message) -> int:
         """See `Sending`."""
+        status = self._exchange(url, message, _status_of)
+        _refuse(status)
+        return status
+
+    def ask(self, url: str, message: Message, most_bytes: int) -> Answer:
+        """Post a message and return the answer, whatever its status. Raises `DeliveryError`, also for a longer body."""
+        return self._exchange(url, message, lambda connection, deadline: _answer_of(connection, deadline, most_bytes))
+
+    def _exchange(self, url: str, message: Message, read: Callable[[socket.socket, float], T]) -> T:
+        """Post a message, and return what is read from the connection then. Raises `DeliveryError`."""
         target, deadline = target_of(url), monotonic() + self.timeout_seconds
         if target.scheme == "http" and not self.allow_http:
             raise DeliveryError("scheme_refused")
@@ -85,15 +107,13 @@ class Https:
         try:
             with self._connected(target, addresses, deadline) as connection:
                 _send(connection, _request(target, message), deadline)
-                status = _status_of(connection, deadline)
+                return read(connection, deadline)
         except TimeoutError:
             raise DeliveryError("too_slow") from None
         except ssl.SSLError:
             raise DeliveryError("tls") from None
         except OSError:
             raise DeliveryError("unreachable") from None
-        _refuse(status)
-        return status
 
     def _connected(self, target: Target, addresses: Sequence[str], deadline: float) -> socket.socket:
         """A connection to the first of these addresses that takes one."""
@@ -158,6 +178,42 @@ def _status(head: bytes) -> int:
     if match is None:
         raise DeliveryError("malformed")
     return int(match[1])
+
+
+class _InTime(RawIOBase):
+    """The bytes of a connection until the deadline. `HTTPResponse` reads them, as from a socket."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See `RawIOBase`. Raises TimeoutError after the deadline."""
+        self._connection.settimeout(_left(self._deadline))
+        return self._connection.recv_into(buffer)
+
+    def makefile(self, _mode: str) -> BufferedReader:
+        """What a socket has."""
+        return BufferedReader(self)
+
+
+def _answer_of(connection: socket.socket, deadline: float, most_bytes: int) -> Answer:
+    """The answer. Raises `DeliveryError`, `OSError`."""
+    answer = HTTPResponse(cast(socket.socket, _InTime(connection, deadline)), method="POST")
+    try:
+        answer.begin()
+        body = answer.read(most_bytes + 1)
+    except OSError:  # also that the connection ended before an answer, which is an HTTPException too
+        raise
+    except (HTTPException, ValueError):
+        raise DeliveryError("malformed") from None
+    if len(body) > most_bytes:
+        raise DeliveryError("malformed")
+    return Answer(answer.status, answer.getheader("content-type", "").partition(";")[0].strip().lower(), body)
 
 
 def _refuse(status: int) -> None:

@@ -237,6 +237,11 @@ READS = [
 ]  # fmt: skip
 READS_OF_PERSONS = ["/v1/people/{person}/sessions", "/v1/people/{person}/api-keys"]
 """Reads that no token of the file may use. `tests/integration/people` has their tests."""
+READS_OF_PROOFS = [
+    "/v1/proof/checkpoint", "/v1/proof/keys", "/v1/proof/tile/{path:path}", "/v1/proof/tile/entries/{path:path}",
+    "/v1/proof/inclusion", "/v1/proof/consistency", "/v1/proof/head",
+]  # fmt: skip
+"""Reads of a log that is sealed. `tests/integration/proof` has their tests."""
 WITHOUT_TABLE = (
     "/v1/streams", "/v1/log", "/v1/replay", "/v1/commands", "/v1/batches", "/v1/health", "/v1/lag", "/v1/reads",
     "/v1/me", "/v1/policies/sign-in",
@@ -263,7 +268,9 @@ def application(service: Service) -> FastAPI:
 def test_every_read_is_listed_here(service18: Service) -> None:
     declared: RouteTable = application(service18).state.routes
     routes = [one.route for one in declared.routes if isinstance(one.route, APIRoute)]
-    assert {route.path for route in routes if "GET" in (route.methods or ())} == {*READS, *READS_OF_PERSONS}
+    assert {route.path for route in routes if "GET" in (route.methods or ())} == {
+        *READS, *READS_OF_PERSONS, *READS_OF_PROOFS,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", READS)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import orjson
@@ -25,6 +26,7 @@ from tests.support.memory_ledger import APPROVER_TOKEN
 from tests.support.openapi import strict
 from tests.support.people import administrators, signed_in
 from tests.support.postgres import Server
+from tests.support.sealing import sealing_on
 from tests.support.service import TOKENS, Service, service_on
 from tests.support.waiting import wait_until
 
@@ -46,7 +48,8 @@ class Description:
         self.document: dict[str, Any] = strict(service.http.get("/v1/openapi.json").json())
         self.seen: set[tuple[str, str]] = set()
         self._paths = {
-            path: re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for path in self.document["paths"]
+            path: re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path).replace(r"\{path\}", ".+")))
+            for path in self.document["paths"]
         }
 
     def operations(self) -> set[tuple[str, str]]:
@@ -56,12 +59,15 @@ class Description:
     def check(self, response: httpx.Response) -> None:
         """Check the body against the schema of its operation, status and media type."""
         method, asked = response.request.method.lower(), response.request.url.path
-        path = min((path for path, pattern in self._paths.items() if pattern.fullmatch(asked)), key=lambda p: "{" in p)
+        fitting = [path for path, pattern in self._paths.items() if pattern.fullmatch(asked)]
+        path = min(fitting, key=lambda path: ("{" in path, -len(path)))
         kind = response.headers["content-type"].split(";")[0]
         described = self.document["paths"][path][method]["responses"][str(response.status_code)]["content"][kind]
         if kind == "application/x-ndjson":
             for line in response.read().splitlines():
                 self.fits(described["x-item-schema"], orjson.loads(line))
+        elif described["schema"] == {"type": "string", "format": "binary"}:
+            assert response.read()
         else:
             self.fits(described["schema"], orjson.loads(response.read()))
         if response.is_success:
@@ -122,6 +128,21 @@ def of_what_recurs(service: Service) -> None:
         service.get(read, role="operator")
 
 
+def of_proofs(service: Service) -> None:
+    account = service.account()
+    with sealing_on(service.database) as sealing:
+        sealing.sealer().turn()
+        last = sealing.last()
+    assert last is not None
+    for path in (
+        *("checkpoint", "keys", "tile/0/000", "tile/entries/000", f"inclusion?position={last.size}"),
+        *(f"consistency?from=1&to={last.size}", f"head?stream={account}"),
+    ):
+        target, _, asked = path.partition("?")
+        parameters: dict[str, Any] = dict(parse_qsl(asked))
+        service.get(f"proof/{target}", role="audit", **parameters)
+
+
 def test_every_answer_has_exactly_the_members_that_are_described(service: Service) -> None:
     with checking(service) as description:
         of_accounts(service)
@@ -136,6 +157,7 @@ def test_every_answer_has_exactly_the_members_that_are_described(service: Servic
         of_activity(service)
         of_people(service)
         of_what_recurs(service)
+        of_proofs(service)
     assert description.operations() - description.seen == set(), "operations without a successful answer"
 
 

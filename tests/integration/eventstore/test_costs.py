@@ -27,7 +27,18 @@ from eventstore.keys.master_keys import WrappedKey
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.answers import find_answers
 from eventstore.log.append import Appender
-from eventstore.log.read import read_head, read_log, read_moved, read_stream, read_streams
+from eventstore.log.read import (
+    read_head,
+    read_log,
+    read_moved,
+    read_naming,
+    read_of_units,
+    read_stream,
+    read_streams,
+    read_unit,
+    read_unit_end,
+    version_at,
+)
 from eventstore.postgres.connect import connect
 from projections.engine.checkpoint import read_state
 from projections.registry import PROJECTIONS
@@ -351,6 +362,11 @@ HOT: dict[str, tuple[Callable[[Connection[Any]], object], set[str]]] = {
         lambda c: Snapshots(lambda: c, 1, JsonStates(SNAPSHOTS)).read(c, {f"acct_{n}": 0 for n in range(GROUP)}),
         {_BY_VERSION, "snapshots_pkey"},
     ),
+    "the version of a stream at a position": (lambda c: version_at(c, 1, "acct_7", 30_000), {_BY_VERSION}),
+    "the events of a unit": (lambda c: read_unit(c, 1, 30_000, 100), {_BY_POSITION}),
+    "the end of a unit": (lambda c: read_unit_end(c, 1, 30_000), {_BY_POSITION}),
+    "streams in units": (lambda c: read_of_units(c, 1, ["acct_7", "acct_8"], [7, 8]), {_BY_VERSION}),
+    "the events of a page that name a text": (lambda c: read_naming(c, 1, 30_000, 500, b'"x"'), {_BY_POSITION}),
     "the first answers of keys": (
         lambda c: find_answers(c, 1, [("tester", f"key-{n}") for n in range(100)]),
         {"commands_pkey"},

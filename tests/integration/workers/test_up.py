@@ -165,9 +165,10 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
             read = f"/v1/accounts/{two}?min_position={at}"
             wait_until(lambda: client.get(read).status_code == 200, "the read side")
             assert client.get(read).json()["balance"] == "12.30"
-            position = at.rpartition(".")[2]
-            covered = f"/v1/proof/inclusion?position={position}"
-            wait_until(lambda: client.get(covered).status_code == 200, "a checkpoint that covers the transfer")
+        with Client(base, clear["audit"]) as auditor:
+            sealed = f"/v1/proof/inclusion?position={at.rpartition('.')[2]}"
+            wait_until(lambda: auditor.get(sealed).status_code == 200, "a checkpoint that covers the transfer")
+        assert stat.S_IMODE((folder / "var" / "proof.key").stat().st_mode) == 0o600
         beside = daybook("events", two, "--json", env=env)
         assert beside.returncode == 0, beside.stderr
         assert "account.credited.v1" in beside.stdout

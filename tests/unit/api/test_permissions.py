@@ -180,9 +180,8 @@ def may(role: Role, method: str, path: str) -> bool:
             "/v1/interest",
             "/v1/settlement-agreements",
         )
-    if path.startswith(
-        ("/v1/streams", "/v1/log", "/v1/replay", "/v1/reads", "/v1/approvals", "/v1/proof/tile/entries")
-    ):
+    of_auditors = ("/v1/streams", "/v1/log", "/v1/replay", "/v1/reads", "/v1/approvals")
+    if path.startswith((*of_auditors, "/v1/proof/tile/entries", "/v1/proof/head")):
         return role == "audit"
     if path.startswith(("/v1/refusals", "/v1/reports")):
         return role in ("report", "audit")

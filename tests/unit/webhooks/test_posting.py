@@ -17,7 +17,7 @@ from workers.ports import free_port
 from workers.webhooks.addresses import is_public, resolved
 from workers.webhooks.failure import DeliveryError
 from workers.webhooks.messages import Message
-from workers.webhooks.sending import MOST_HEAD_BYTES, Https, target_of
+from workers.webhooks.sending import MOST_HEAD_BYTES, Answer, Https, target_of
 
 MESSAGE = Message({"webhook-id": "whk_1:1"}, b'{"id":"1"}')
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
@@ -214,6 +214,56 @@ def test_a_host_in_brackets_that_is_none() -> None:
 def test_where_an_address_leads(url: str, host: str, port: int, path: str, authority: str) -> None:
     target = target_of(url)
     assert (target.host, target.port, target.path, target.authority) == (host, port, path, authority)
+
+
+MOST = 100
+BODY = b"a line\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Type: Text/Plain; charset=utf-8\r\ncontent-length: 7\r\n\r\n" + BODY,
+         Answer(200, "text/plain", BODY)),
+        (b"HTTP/1.1 409 Conflict\r\n\r\n" + BODY, Answer(409, "", BODY)),
+        (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\nmore", Answer(404, "", b"")),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\na l\r\n4\r\nine\n\r\n0\r\n\r\n",
+         Answer(200, "", BODY)),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n" + BODY, Answer(200, "", BODY)),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * MOST, Answer(200, "", b"x" * MOST)),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (MOST + 1), "malformed"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 999999999999\r\n\r\n" + b"x" * (MOST + 1), "malformed"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "malformed"),
+        (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 1_000, "malformed"),
+        (b"220 mail.example ESMTP\r\n\r\n", "malformed"),
+        (b"", "unreachable"),
+    ],
+)  # fmt: skip
+def test_an_answer_is_read_up_to_a_bound(answer: bytes, expected: Answer | str) -> None:
+    with answering(lambda connection: connection.sendall(answer)) as (port, _):
+        try:
+            found: Answer | str = way().ask(f"http://127.0.0.1:{port}/", MESSAGE, MOST)
+        except DeliveryError as error:
+            found = error.cause
+    assert found == expected
+
+
+@pytest.mark.parametrize("begin", [b"", OK[:-2] + b"x: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_an_answer_that_drips_has_the_same_deadline(begin: bytes) -> None:
+    ended = Event()
+
+    def drip(connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.sendall(begin)
+            while not ended.wait(0.02):
+                connection.sendall(b"H")
+
+    with answering(drip) as (port, _):
+        began = monotonic()
+        with pytest.raises(DeliveryError, match="too_slow"):
+            way(0.3).ask(f"http://127.0.0.1:{port}/", MESSAGE, 1_000_000)
+        assert 0.25 < monotonic() - began < 5
+        ended.set()
 
 
 def test_tls_is_checked_against_the_name_and_not_the_address(tmp_path: Path) -> None:

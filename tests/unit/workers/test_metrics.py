@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -42,6 +43,7 @@ from workers.metrics.sources import (
     Sample,
     Source,
     TopicCounts,
+    of_asker,
     of_executor,
     of_lag,
     of_pools,
@@ -51,6 +53,7 @@ from workers.metrics.sources import (
     of_sealer,
     of_webhooks,
 )
+from workers.proof.asking import Counts as AskCounts
 from workers.proof.sealer import Counts as SealCounts
 from workers.settings import Settings, SettingsError
 from workers.up import _metrics_port
@@ -102,6 +105,7 @@ def sources_of_all_processes() -> dict[str, list[Source]]:
         "processes": [of_processes(lambda: COUNTED)],
         "topics": [of_executor(executor(), RULES), TopicCounts().read],
         "batches": [of_executor(executor(), RULES)],
+        "asker": [of_asker([AskCounts("auditor.example", 7, datetime(2026, 11, 30, tzinfo=UTC), Counter(away=2))])],
         "sealer": [of_sealer(SealCounts(sealed=5, signed=2, size=7, head=9))],
         "webhooks": [of_webhooks(DeliveryCounts(taken=5, failed=2), lambda: BEHIND)],
     }
@@ -120,7 +124,9 @@ def test_a_name_follows_the_conventions(metric: Metric) -> None:
     assert set(metric.labels) <= LABELS.keys()
 
 
-@pytest.mark.parametrize("process", ["api", "projector", "processes", "topics", "webhooks", "batches", "sealer"])
+@pytest.mark.parametrize(
+    "process", ["api", "projector", "processes", "topics", "webhooks", "batches", "sealer", "asker"]
+)
 def test_a_process_shows_what_the_catalogue_says_and_nothing_else(process: str) -> None:
     declared = {one.name + ending for one in METRICS if process in one.processes for ending in SERIES[one.kind]}
     shown = page(*sources_of_all_processes()[process]).names()
@@ -137,6 +143,7 @@ def test_each_label_has_the_values_that_the_page_describes() -> None:
         of["projector"][0],
         *of["processes"],
         of["topics"][1],
+        *of["asker"],
         *of["webhooks"],
     ]  # the others too
     values: dict[str, set[str]] = {}
