@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from eventstore.proof.notes import Signer
+from eventstore.proof.notes import COSIGNATURE, Signer
 from tests.support.sealing import KEY, ORIGIN
 from workers.verify.codes import CODES_FIT
 from workers.verify.commands import REPEATABLE, UNITS_KEEP_RULES
+from workers.verify.heads import HEADS
 from workers.verify.interest import BALANCES
 from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
@@ -1859,6 +1860,8 @@ BESIDE: Final = [
 _LOWEST: Final = "level = 0 AND number = 0"
 _FLIPPED: Final = "hashes = substr(hashes, 1, 40) || '\\x00'::bytea || substr(hashes, 42)"
 _NEWEST: Final = "size = (SELECT max(size) FROM proof.checkpoints)"
+_BUCKET: Final = "bucket = (SELECT min(bucket) FROM proof.heads)"
+_EMPTY: Final = "(SELECT min(b) FROM generate_series(0, 65535) AS b WHERE b NOT IN (SELECT bucket FROM proof.heads))"
 _ANSWER: Final = "UPDATE log.commands SET status = 200 WHERE key = 'last'"
 
 PROOF: Final = [
@@ -1868,8 +1871,8 @@ PROOF: Final = [
         "UPDATE proof.trees SET origin = 'daybook.example/other'",
         "the next heads have it, as after daybook restored: whoever kept a head sees that it is of another origin",
     ),
-    case("trees.size: smaller", "UPDATE proof.trees SET size = size - 1", SIGNED),
-    case("trees.size: a tile smaller", "UPDATE proof.trees SET size = size - 256", SIGNED),
+    case("trees.size: smaller", "UPDATE proof.trees SET size = size - 1, heads = heads - 1", HEADS, SIGNED),
+    case("trees.size: a tile smaller", "UPDATE proof.trees SET size = size - 256, heads = 0", HEADS, SIGNED),
     case("trees.size: larger", "UPDATE proof.trees SET size = size + 1", SEALED, SIGNED),
     case("trees.size: beyond all", "UPDATE proof.trees SET size = 9000000000000000000", SEALED, SIGNED),
     case("trees: deleted", "DELETE FROM proof.trees", SIGNED),
@@ -1929,8 +1932,13 @@ PROOF: Final = [
         "a sealer may have begun with it; the one with the old key does not sign any more, and says why",
     ),
     case("checkpoints.log: of another log", f"UPDATE proof.checkpoints SET log = 2 WHERE {_NEWEST}", SIGNED),
-    case("checkpoints.size: another", f"UPDATE proof.checkpoints SET size = size - 1 WHERE {_NEWEST}", SIGNED),
-    case("checkpoints.size: beyond the tree", f"UPDATE proof.checkpoints SET size = size + 1 WHERE {_NEWEST}", SIGNED),
+    case("checkpoints.size: another", f"UPDATE proof.checkpoints SET size = size - 1 WHERE {_NEWEST}", HEADS, SIGNED),
+    case(
+        "checkpoints.size: beyond the tree",
+        f"UPDATE proof.checkpoints SET size = size + 1 WHERE {_NEWEST}",
+        HEADS,
+        SIGNED,
+    ),
     case("checkpoints.root: another", f"UPDATE proof.checkpoints SET root = sha256('x') WHERE {_NEWEST}", SIGNED),
     case(
         "checkpoints.note: another text",
@@ -1953,7 +1961,86 @@ PROOF: Final = [
         "DELETE FROM proof.checkpoints WHERE size = (SELECT min(size) FROM proof.checkpoints)",
         "proofs are computed from the tiles: whoever kept that head still gets them",
     ),
-    hidden("checkpoints: the newest deleted", f"DELETE FROM proof.checkpoints WHERE {_NEWEST}", KEPT_HEAD),
+    hidden(
+        "checkpoints: the newest deleted, with its cosignature",
+        f"DELETE FROM proof.cosignatures; DELETE FROM proof.checkpoints WHERE {_NEWEST}",
+        KEPT_HEAD,
+    ),
+    case("trees.heads: before what was signed", "UPDATE proof.trees SET heads = heads - 1", HEADS),
+    case("trees.streams: one more", "UPDATE proof.trees SET streams = streams + 1", HEADS),
+    case(
+        "checkpoints.streams: another",
+        f"UPDATE proof.checkpoints SET streams = streams + 1 WHERE {_NEWEST}",
+        HEADS,
+        SIGNED,
+    ),
+    case(
+        "checkpoints.heads_root: another",
+        f"UPDATE proof.checkpoints SET heads_root = sha256('x') WHERE {_NEWEST}",
+        HEADS,
+        SIGNED,
+    ),
+    case(
+        "checkpoints.heads_root: none",
+        f"UPDATE proof.checkpoints SET heads_root = NULL, streams = NULL WHERE {_NEWEST}",
+        SIGNED,
+    ),
+    case("heads.log: of another log", f"UPDATE proof.heads SET log = 2 WHERE {_BUCKET}", HEADS, SIGNED),
+    case("heads.bucket: another", f"UPDATE proof.heads SET bucket = {_EMPTY} WHERE {_BUCKET}", HEADS),
+    case("heads.size: later", f"UPDATE proof.heads SET size = size + 100000 WHERE {_BUCKET}", HEADS),
+    case(
+        "heads.heads: another version",
+        f"UPDATE proof.heads SET heads = set_byte(heads, 39, get_byte(heads, 39) + 1) WHERE {_BUCKET}",
+        HEADS,
+    ),
+    case("heads: a bucket deleted", f"DELETE FROM proof.heads WHERE {_BUCKET}", HEADS),
+    case(
+        "heads: a bucket more",
+        f"INSERT INTO proof.heads SELECT log, {_EMPTY}, size, heads FROM proof.heads ORDER BY size LIMIT 1",
+        HEADS,
+    ),
+    case("head_tiles.log: of another log", "UPDATE proof.head_tiles SET log = 2 WHERE level = 1", HEADS, SIGNED),
+    case(
+        "head_tiles.level: another",
+        "DELETE FROM proof.head_tiles WHERE level = 0 AND number = 0; UPDATE proof.head_tiles SET level = 0 WHERE"
+        " level = 1",
+        HEADS,
+    ),
+    case(
+        "head_tiles.number: another",
+        "DELETE FROM proof.head_tiles WHERE level = 0 AND number = 1; UPDATE proof.head_tiles SET number = 1 WHERE"
+        " level = 0 AND number = 0",
+        HEADS,
+    ),
+    case("head_tiles.size: later", "UPDATE proof.head_tiles SET size = size + 100000 WHERE level = 1", HEADS),
+    case(
+        "head_tiles.hashes: another",
+        "UPDATE proof.head_tiles SET hashes = set_byte(hashes, 5, 255 - get_byte(hashes, 5)) WHERE level = 1",
+        HEADS,
+    ),
+    case("cosignatures.log: of another log", "UPDATE proof.cosignatures SET log = 2", SIGNED),
+    case(
+        "cosignatures.witness: another key",
+        f"UPDATE proof.cosignatures SET witness = '{Signer('witness.example', b'3' * 32, COSIGNATURE).verifier}'",
+        SIGNED,
+    ),
+    case(
+        "cosignatures.size: another",
+        "UPDATE proof.cosignatures SET size = (SELECT min(size) FROM proof.checkpoints)",
+        SIGNED,
+    ),
+    case("cosignatures.size: of no checkpoint", "UPDATE proof.cosignatures SET size = size - 1", SIGNED),
+    case("cosignatures.line: another", "UPDATE proof.cosignatures SET line = '— witness.example eHl6enk='", SIGNED),
+    case(
+        "cosignatures.signed_at: later",
+        "UPDATE proof.cosignatures SET signed_at = signed_at + interval '1 s'",
+        SIGNED,
+    ),
+    hidden(
+        "cosignatures: deleted",
+        "DELETE FROM proof.cosignatures",
+        "whoever kept the note with the cosignature has it: a witness need not have signed",
+    ),
     forked("proof: removed, and an answer changed", _ANSWER),
     forked("proof: made anew with the key, after an answer was changed", _ANSWER, key=KEY),
     forked("proof: made anew with another key, after an answer was changed", _ANSWER, key=b"3" * 32),

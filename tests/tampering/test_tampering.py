@@ -37,6 +37,7 @@ from tests.tampering.table import (
 from workers.verify import sum_of
 from workers.verify.codes import CODES_FIT, OLD_TEXTS
 from workers.verify.commands import UNITS_KEEP_RULES
+from workers.verify.heads import HEADS
 from workers.verify.log import NAMED, OLD_BATCHES, OLD_REFUSALS, QUESTIONS, REFUSALS, Question, ask, open_log
 from workers.verify.parts import divide, examine
 from workers.verify.report import VerifyReport, checked
@@ -86,7 +87,10 @@ def tampered(books: Books, *cases: Case) -> Iterator[Database]:
 def judge(books: Books, case: Case) -> None:
     with tampered(books, case) as copy:
         report = verified(copy)
-    assert found(report) == case.found_by
+    names = found(report)
+    if SEALED in names:
+        names -= {HEADS}  # an event that was changed may have been the last one of its stream
+    assert names == case.found_by
     assert report.ok == (not case.found_by)
     findings = [finding for check in report.checks for finding in check.findings if finding.position is not None]
     assert case.says is None or any(case.says in finding.what for finding in findings)
@@ -143,7 +147,7 @@ def test_a_log_that_is_not_sealed_is_sound_and_the_report_says_so(books18: Books
         report = verified(copy)
     assert report.ok
     assert report.check(SEALED).not_covered == {UNSEALED: report.head}
-    assert report.check(SIGNED).covered == 0
+    assert report.check(SIGNED).covered == report.check(HEADS).covered == 0
 
 
 def test_what_is_not_sealed_yet_is_counted(books18: Books) -> None:
@@ -216,7 +220,7 @@ IMMUTABLE = {
 
 
 @pytest.mark.parametrize(
-    "check", [*(question.name for question in QUESTIONS), STREAMS_KEEP_RULES, UNITS_KEEP_RULES, SEALED, SIGNED]
+    "check", [*(question.name for question in QUESTIONS), STREAMS_KEEP_RULES, UNITS_KEEP_RULES, SEALED, SIGNED, HEADS]
 )
 def test_every_query_of_verify_finds_something_in_some_case(check: str) -> None:
     assert any(check in case.found_by for case in CASES)

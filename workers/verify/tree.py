@@ -8,15 +8,18 @@ changed is a finding of the first, and a tile or a checkpoint one of the second.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
 from eventstore.log.leaf import Hashed
 from eventstore.proof.checkpoints import parse_checkpoint
+from eventstore.proof.cosignatures import Witness, signed_at
+from eventstore.proof.heads import heads_of
 from eventstore.proof.merkle import HASH_BYTES
-from eventstore.proof.notes import NoteError, Verifier, open_note, parse_verifier
-from eventstore.proof.store import StoredCheckpoint, StoredKey, read_keys, read_tree, tile_reader
+from eventstore.proof.notes import NoteError, Verifier, open_note, parse_note, parse_verifier
+from eventstore.proof.store import StoredKey, read_keys, read_tree, tile_reader
 from eventstore.proof.tiles import LEVELS, TILE_BYTES, WIDTH, Edge, Grown, ReadTiles, Tile, width_at
 from workers.verify.report import Check, Tally
 
@@ -32,11 +35,17 @@ _TILES = """
 SELECT number, hashes FROM proof.tiles WHERE log = %s AND level = 0 AND number BETWEEN %s AND %s ORDER BY number
 """
 _CHECKPOINTS = """
-SELECT size, root, note, signed_at FROM proof.checkpoints WHERE log = %s AND size > %s ORDER BY size LIMIT %s
+SELECT size, root, note, streams, heads_root FROM proof.checkpoints WHERE log = %s AND size > %s ORDER BY size LIMIT %s
+"""
+_COSIGNATURES = """
+SELECT s.size, s.witness, s.line, s.signed_at, c.note
+  FROM proof.cosignatures s LEFT JOIN proof.checkpoints c ON c.log = s.log AND c.size = s.size
+ WHERE s.log = %s AND (s.size, s.witness) > (%s, %s) ORDER BY s.size, s.witness LIMIT %s
 """
 _TOTAL = """
 SELECT (SELECT count(*) FROM proof.tiles WHERE log = %(log)s) + (SELECT count(*) FROM proof.keys WHERE log = %(log)s)
      + (SELECT count(*) FROM proof.checkpoints WHERE log = %(log)s)
+     + (SELECT count(*) FROM proof.cosignatures WHERE log = %(log)s)
 """
 _WIDTHS = """
 SELECT level, number, have, due
@@ -61,9 +70,21 @@ SELECT l.level, l.due, count(t.number)
 _OF_NO_LOG = """
 SELECT what, log, count(*)
   FROM (SELECT 'trees' AS what, log FROM proof.trees UNION ALL SELECT 'tiles', log FROM proof.tiles
-        UNION ALL SELECT 'keys', log FROM proof.keys UNION ALL SELECT 'checkpoints', log FROM proof.checkpoints) p
+        UNION ALL SELECT 'keys', log FROM proof.keys UNION ALL SELECT 'checkpoints', log FROM proof.checkpoints
+        UNION ALL SELECT 'cosignatures', log FROM proof.cosignatures UNION ALL SELECT 'heads', log FROM proof.heads
+        UNION ALL SELECT 'head_tiles', log FROM proof.head_tiles) p
  WHERE log NOT IN (SELECT l.log FROM log.logs l) GROUP BY what, log ORDER BY what, log
 """
+
+
+class Stored(NamedTuple):
+    """A checkpoint with the heads of streams that its row has."""
+
+    size: int
+    root: bytes
+    note: str
+    streams: int | None
+    heads_root: bytes | None
 
 
 class SealedLeaves:
@@ -148,13 +169,14 @@ class _Tree:
         tree = read_tree(self._connection, self._log_number)
         if tree is None:
             if total:
-                self._tally.find(None, f"there are {total} tiles, keys and checkpoints, and no tree; {RESTORE}")
+                self._tally.find(None, f"there are {total} tiles, keys and signatures, and no tree; {RESTORE}")
                 self._tally.covered = total
         else:
             self._sizes(tree.size)
             self._read_keys(tree.size)
             self._climb(tree.size)
-        return self._tally.check("tiles, keys and checkpoints", total)
+            self._cosigned()
+        return self._tally.check("tiles, keys and signatures", total)
 
     def _sizes(self, size: int) -> None:
         """Whether the tiles are those of a tree of this size."""
@@ -221,24 +243,25 @@ class _Tree:
             if tile[place * HASH_BYTES :][: len(hashes)] != hashes:
                 self._find(f"{Tile(level, number).path} has other hashes than the tiles below it")
 
-    def _checkpoints(self) -> Iterator[StoredCheckpoint]:
+    def _checkpoints(self) -> Iterator[Stored]:
         after = -1
         while rows := self._connection.execute(_CHECKPOINTS, (self._log_number, after, PAGE), binary=True).fetchall():
             for row in rows:
-                yield StoredCheckpoint(*row)
+                yield Stored(*row)
             after = rows[-1][0]
 
-    def _judge(self, stored: StoredCheckpoint, root: bytes | None) -> None:
+    def _judge(self, stored: Stored, root: bytes | None) -> None:
         """Hold a checkpoint to the root of the tree at its size; None if the tree is smaller."""
         self._tally.covered += 1
         wrong = self._wrong_with(stored, root)
         if wrong is not None:
             self._tally.find(stored.size, f"the checkpoint of this size: {wrong}")
 
-    def _wrong_with(self, stored: StoredCheckpoint, root: bytes | None) -> str | None:
+    def _wrong_with(self, stored: Stored, root: bytes | None) -> str | None:
         try:
             note = open_note(stored.note.encode(), [key for _, key in self._keys])
             said = parse_checkpoint(note.text)
+            heads = heads_of(said)
         except NoteError as error:
             return str(error)
         signed = {(one.name, one.id) for one in note.verified}
@@ -248,9 +271,22 @@ class _Tree:
             return "a key of this name has signed it that is not kept"
         if (said.size, said.root) != (stored.size, stored.root):
             return f"its note is of {said.size} leaves, or of another root than its row"
+        if (None if heads is None else heads.streams, None if heads is None else heads.root) != stored[3:]:
+            return "its note has other heads of streams than its row"
         if root is None:
             return "the tree is smaller"
         return None if root == stored.root else "the tiles have another root"
+
+    def _cosigned(self) -> None:
+        """Whether each cosignature is that of its witness, at its time, of the checkpoint of its size."""
+        after: tuple[int, str] = (-1, "")
+        while rows := self._connection.execute(_COSIGNATURES, (self._log_number, *after, PAGE)).fetchall():
+            for size, witness, line, at, note in rows:
+                self._tally.covered += 1
+                wrong = _wrong_cosignature(witness, line, at, note)
+                if wrong is not None:
+                    self._tally.find(size, f"the cosignature of the checkpoint of this size by {witness}: {wrong}")
+            after = rows[-1][:2]
 
     def _signing(self, size: int) -> list[Verifier]:
         """The keys that may have signed a tree of this size. Where one took over, that and the one before it."""
@@ -259,6 +295,17 @@ class _Tree:
 
     def _find(self, what: str) -> None:
         self._tally.find(None, f"{what}; {RESTORE}")
+
+
+def _wrong_cosignature(witness: str, line: str, at: datetime, note: str | None) -> str | None:
+    if note is None:
+        return "there is no such checkpoint"
+    try:
+        signed = f"{parse_note(note.encode()).text}\n{line}\n"
+        [signature] = open_note(signed.encode(), [Witness(parse_verifier(witness))]).verified
+        return None if signed_at(signature) == at else "it was signed at another time"
+    except NoteError as error:
+        return str(error)
 
 
 def _joined(rows: Sequence[tuple[int, bytes]], first: int, size: int) -> tuple[bytes, bool]:
