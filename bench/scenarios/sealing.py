@@ -32,12 +32,15 @@ from eventstore.proof.checkpoints import Checkpoint, open_checkpoint
 from eventstore.proof.merkle import HASH_BYTES, verify_inclusion
 from eventstore.proof.store import StoredCheckpoint, begin_tree, keep_checkpoint, last_checkpoint
 from eventstore.proof.tiles import Edge
+from workers.proof.heads import HEADS_WINDOW
 from workers.proof.sealer import Sealer, signers_of
 
 BLOCKS, QUICK_BLOCKS = 300, 5
 """Of `bench.harness.history`, about a thousand events each."""
 FASTEST = 60_000
 """Events a second that are asked for."""
+HEADS_TOO = {"sealing a stored log": False, "the same, with heads of streams": True}
+HEADS_PACE = timedelta(minutes=10)
 PAIRS, QUICK_PAIRS = 7, 1
 MOST_RATIO = 1.10
 """Of the p99 of transfers with a sealer to that without one, which is asked for."""
@@ -59,8 +62,11 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     with server.database() as database:
         loaded = history.load(database, QUICK_BLOCKS if quick else BLOCKS, Random(settings.seed))
         checked = oracle.check(database.url, loaded.commands)
-        rates = [round(loaded.events / _seal(database), 1) for _ in range(settings.repetitions)]
-    measured = [Measurement("sealing a stored log", {"events": loaded.events}, "events/s", rates)]
+        rates: dict[str, list[float]] = {subject: [] for subject in HEADS_TOO}
+        for _ in range(settings.repetitions):
+            for subject, heads in HEADS_TOO.items():
+                rates[subject].append(round(loaded.events / _seal(database, heads=heads), 1))
+    measured = [Measurement(subject, {"events": loaded.events}, "events/s", each) for subject, each in rates.items()]
     pairs, at_load = _appends(settings, server, QUICK_PAIRS if quick else PAIRS)
     measured += at_load
     comparisons = [
@@ -78,7 +84,8 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     return ScenarioResult(
         "sealing",
         "The transparency log",
-        "A stored log is sealed by one process, without the start of it. Then transfers come over HTTP to one API "
+        "A stored log is sealed by one process, without the start of it; the heads of its streams have a scenario of "
+        "their own. Then transfers come over HTTP to one API "
         "process at half of its capacity, in pairs of two runs, which change places from pair to pair: one with a "
         "sealer beside it, which signs a checkpoint a second, and one without. Client, API, sealer and PostgreSQL "
         "share the cores. At last inclusion proofs are asked for over HTTP, one after another, of random leaves of a "
@@ -89,15 +96,18 @@ def run(settings: Settings, server: Server) -> ScenarioResult:
     )
 
 
-def _seal(database: Database) -> float:
-    """Seconds to seal the whole log and to sign it."""
+def _seal(database: Database, *, heads: bool) -> float:
+    """Seconds to seal the whole log and to sign it. Without heads, the checkpoint may not wait for those."""
     with psycopg.connect(database.url, autocommit=True) as owner:
         owner.execute(_TREE)
     with connect(database.settings.sealer_url(), application_name="bench-sealer") as connection:
         head = read_head(connection, LOG)
         signers = signers_of(ORIGIN, [KEY])
-        pace = timedelta(seconds=10)
-        sealer = Sealer(connection, LOG, head.log_number, signers, lambda: datetime.now(UTC), pace, pace)
+        pace, heads_window = (HEADS_PACE, HEADS_WINDOW) if heads else (timedelta(0), 1)
+        sealer = Sealer(
+            connection, LOG, head.log_number, signers, lambda: datetime.now(UTC), pace, HEADS_PACE,
+            heads_window=heads_window,
+        )  # fmt: skip
         began = perf_counter_ns()
         sealer.turn()
         seconds = (perf_counter_ns() - began) / 1e9
