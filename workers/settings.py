@@ -176,7 +176,8 @@ class Settings(BaseSettings):
     sealer_database_url: str | None = Field(
         default=None,
         repr=False,
-        description="The connection of `seal`, a member of `daybook_sealer`, which sees hashes and no events",
+        description="The connection of `seal` and `ask-witnesses`, a member of `daybook_sealer`, which sees hashes and "
+        "no events",
     )
     data_dir: Path = Field(
         default=Path("var"),
@@ -449,7 +450,8 @@ class Settings(BaseSettings):
         ge=0,
         le=24 * 3600,
         allow_inf_nan=False,
-        description="Seconds between two checkpoints that also commit to the heads of streams, at least. 0: each does",
+        description="Seconds between two checkpoints that also commit to the heads of streams, at least, where more "
+        "than a thousand events came in between. After fewer, and with 0, each does",
     )
     proof_witnesses: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

@@ -97,8 +97,8 @@ def get_balance(
     ] = None,
 ) -> Response:
     """Get the balance of an account as of a position or a time, by value date, or both."""
-    with reading(request) as connection, _folded():
-        row = _account(connection, account, reader_of(request))
+    with reading(request) as connection, folded():
+        row = account_of(connection, account, reader_of(request))
         found = balance(connection, account, as_of=None if as_of is None else as_of.position, value_date=value_date)
         position = _token(request, connection, found.position)
     answer: AccountBalance = {
@@ -130,8 +130,8 @@ def list_daily_balances(
 
     A period has at most 400 of them. A day without entries has the balance of the day before.
     """
-    with reading(request) as connection, _folded():
-        row = _account(connection, account, reader_of(request))
+    with reading(request) as connection, folded():
+        row = account_of(connection, account, reader_of(request))
         try:
             found = history(
                 connection,
@@ -195,7 +195,7 @@ def get_statement(
     if key is not None:
         position = key[0]
     reader = reader_of(request)
-    with reading(request) as connection, _folded():
+    with reading(request) as connection, folded():
         head = statement(connection, account, **period, by=by, as_of=position, reader=reader)  # type: ignore[arg-type]
         if head is None:
             raise _unknown(account)
@@ -227,7 +227,7 @@ def _file(form: FileForm, content: Content) -> Response:
     return FileResponse(parts, WRITERS[form][1], file_name(form, content), content.head.sums.entries)
 
 
-def _account(connection: Connection[Any], account: str, reader: Reader) -> AccountRow:
+def account_of(connection: Connection[Any], account: str, reader: Reader) -> AccountRow:
     row = find_account(connection, account, reader=reader)
     if row is None:
         raise _unknown(account)
@@ -239,7 +239,7 @@ def _unknown(account: str) -> Problem:
 
 
 @contextmanager
-def _folded() -> Iterator[None]:
+def folded() -> Iterator[None]:
     """Answer a position that the tables have not reached, as after a restore, by the problem of `min_position`."""
     try:
         yield

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
 from fastapi import APIRouter, Header, Query, Request
+from psycopg import Connection
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -23,6 +24,7 @@ from api.gateway.persons import Known
 from api.gateway.principals import AUDITORS
 from api.gateway.problems import Problem, problem
 from api.gateway.routes import action
+from api.queries.bundles import made
 from api.queries.filters import choice
 from api.queries.positions import read_token, token
 from api.queries.query import query
@@ -140,6 +142,15 @@ class RecordedCommand(TypedDict):
     decided_at: Annotated[Position, Field(description="The position on which the decision was based")]
     recorded_at: datetime
     answer: Annotated[AnyAccepted | RecordedProblem, Field(description="The body of the answer")]
+    receipt: NotRequired[
+        Annotated[
+            str | None,
+            Field(
+                description="With `receipt=true`: a bundle, to be saved as a file and checked with `daybook-verify`. "
+                "Null until a checkpoint covers the command"
+            ),
+        ]
+    ]
 
 
 FOLLOW_POLL_SECONDS = 0.1
@@ -380,17 +391,23 @@ def _restored(served: Services, epoch: int, reached: int, now: int) -> bytes:
     personal=True,
     tags=["commands"],
 )
-def get_command(request: Request, key: PathKey, actor: Filter = None) -> Response:
+def get_command(
+    request: Request,
+    key: PathKey,
+    actor: Filter = None,
+    receipt: Annotated[
+        bool,
+        Query(description="Also a receipt: evidence that who sent it can keep, null until the log is sealed so far"),
+    ] = False,
+) -> Response:
     """Get the outcome of a command. Auditors and operators may name another `actor`."""
     served = services(request)
-    principal = request.scope["state"]["principal"]
-    if actor not in (None, principal.id) and not may(principal, AUDITORS, served.clock()):
-        raise Problem("forbidden", f"{principal.id} may ask only for commands of its own.")
-    who = actor or principal.id
+    who = sender(request, actor)
     with served.reads() as connection:
         found = find_answers(connection, served.log_number, [(who, key)]).get((who, key))
-    if found is None:
-        raise Problem("unknown", f"No answer is recorded for key {key} of {who}.", kind="command", id=key)
+        if found is None:
+            raise Problem("unknown", f"No answer is recorded for key {key} of {who}.", kind="command", id=key)
+        asked = {"receipt": _receipt(connection, served.log_number, who, key)} if receipt else {}
     answer = found.answer
     rendered = respond(served, answer)
     return json_response(
@@ -402,5 +419,25 @@ def get_command(request: Request, key: PathKey, actor: Filter = None) -> Respons
             "decided_at": token(served.log, answer.epoch, answer.decided_position),
             "recorded_at": answer.recorded_at,
             "answer": orjson.Fragment(bytes(rendered.body)),
+            **asked,
         }
     )
+
+
+def sender(request: Request, actor: str | None) -> str:
+    """Whose command is asked for: the caller's, or that of `actor`. Raises `Problem` if the caller may not ask."""
+    principal = request.scope["state"]["principal"]
+    if actor not in (None, principal.id) and not may(principal, AUDITORS, services(request).clock()):
+        raise Problem("forbidden", f"{principal.id} may ask only for commands of its own.")
+    who: str = actor or principal.id
+    return who
+
+
+def _receipt(connection: Connection[Any], log_number: int, actor: str, key: str) -> str | None:
+    """The lines of the receipt; None if the command has no event, or no checkpoint covers it yet."""
+    try:
+        return made(connection, log_number, None, lambda evidence: evidence.receipt(actor, key)).decode()
+    except Problem as problem:
+        if problem.code != "unknown":
+            raise
+        return None

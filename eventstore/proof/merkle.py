@@ -74,6 +74,16 @@ def inclusion_proof(index: int, size: int, read: ReadNodes) -> list[bytes]:
     return _hashes_of(_siblings(index, size), read)
 
 
+def inclusion_proofs(indexes: Sequence[int], size: int, read: ReadNodes) -> list[list[bytes]]:
+    """The proofs of several leaves in the same tree, in their order. What they share is read once."""
+    for index in indexes:
+        _check_leaf(index, size)
+    paths = [_siblings(index, size) for index in indexes]
+    wanted = list(dict.fromkeys(leaves for path in paths for leaves in path))
+    roots = dict(zip(wanted, _hashes_of(wanted, read), strict=True))
+    return [[roots[leaves] for leaves in path] for path in paths]
+
+
 def consistency_proof(old: int, new: int, read: ReadNodes) -> list[bytes]:
     """The proof that the tree of `old` leaves is the beginning of the tree of `new` leaves (RFC 9162, 2.1.4.1)."""
     _check_sizes(old, new)

@@ -69,6 +69,7 @@ _KEYS = "SELECT number, verifier, since, size FROM proof.keys WHERE log = %s ORD
 _CHECKPOINTS = "SELECT size, root, note, signed_at FROM proof.checkpoints WHERE log = %s"
 _LAST = f"{_CHECKPOINTS} ORDER BY size DESC LIMIT 1"
 _COVERING = f"{_CHECKPOINTS} AND size >= %s ORDER BY size LIMIT 1"
+_EARLIER = f"{_CHECKPOINTS} AND size <= %s ORDER BY size DESC LIMIT 1"
 _HEAD_CHECKPOINT = f"{_CHECKPOINTS} AND heads_root IS NOT NULL ORDER BY size DESC LIMIT 1"
 _LAST_HEADS = """
 SELECT size, streams, heads_root FROM proof.checkpoints
@@ -106,16 +107,20 @@ SELECT (SELECT h.heads FROM proof.heads h
 
 # The bytes of leaves: what `log.leaf_hashes` hashes.
 _LEAVES = """
-WITH recorded AS MATERIALIZED (
+WITH ends AS MATERIALIZED (
+    SELECT min(unit_end) AS first, max(unit_end) AS last FROM log.events
+     WHERE log = %(log)s AND position > %(after)s AND position <= %(upto)s
+), recorded AS MATERIALIZED (
     SELECT c.last_position,
            string_agg(sha256(log.command_record(l.uuid, c)), ''::bytea ORDER BY c.actor, c.key) AS hashes
       FROM log.commands c JOIN log.logs l ON l.log = c.log
      WHERE c.log = %(log)s
-       AND c.last_position >= (SELECT min(unit_end) FROM log.events
-                                WHERE log = %(log)s AND position > %(after)s AND position <= %(upto)s)
-       AND c.last_position <= (SELECT max(unit_end) FROM log.events
-                                WHERE log = %(log)s AND position > %(after)s AND position <= %(upto)s)
+       AND c.last_position >= (SELECT first FROM ends) AND c.last_position <= (SELECT last FROM ends)
      GROUP BY c.last_position
+     UNION ALL
+    SELECT h.last_position, h.hashes FROM log.command_hashes h
+     WHERE h.log = %(log)s
+       AND h.last_position >= (SELECT first FROM ends) AND h.last_position <= (SELECT last FROM ends)
 )
 SELECT log.leaf(l.uuid, e, coalesce(r.hashes, ''::bytea))
   FROM log.events e JOIN log.logs l ON l.log = e.log LEFT JOIN recorded r ON r.last_position = e.unit_end
@@ -161,6 +166,11 @@ def last_checkpoint(connection: Connection[Any], log_number: int) -> StoredCheck
 def covering_checkpoint(connection: Connection[Any], log_number: int, size: int) -> StoredCheckpoint | None:
     """The first checkpoint of a tree with at least so many leaves; None if there is none yet."""
     return _checkpoint(connection, _COVERING, (log_number, size))
+
+
+def earlier_checkpoint(connection: Connection[Any], log_number: int, size: int) -> StoredCheckpoint | None:
+    """The last checkpoint of a tree with at most so many leaves; None if there is none."""
+    return _checkpoint(connection, _EARLIER, (log_number, size))
 
 
 def head_checkpoint(connection: Connection[Any], log_number: int) -> StoredCheckpoint | None:

@@ -32,7 +32,7 @@ GRANT EXECUTE ON FUNCTION log.leaf_field, log.leaf_time, log.command_record, log
 GRANT EXECUTE ON FUNCTION log.leaf_field, log.leaf_time, log.command_record, log.leaf TO daybook_query;
 GRANT SELECT ON log.logs TO daybook_sealer;
 GRANT SELECT ON log.logs, log.events, log.commands, log.subject_keys, log.master_keys, log.publications,
-                log.copies
+                log.copies, log.command_hashes
    TO daybook_query;
 GRANT SELECT ON log.logs, log.events, log.subject_keys, log.master_keys, log.publications TO daybook_publisher;
 GRANT EXECUTE ON FUNCTION log.read_units, log.keep_publication TO daybook_publisher;

@@ -58,6 +58,8 @@ def known(service18: Service) -> dict[str, str]:
         "key": "known",
         "number": "1",
         "part": "1",
+        "path": "000",
+        "position": "1",
         "period": period,
     }
     return {**named, **ones, "template": named["template"], **of_paths}

@@ -27,6 +27,7 @@ from workers.cli import (
     people,
     processes,
     projections,
+    proving,
     reconciling,
     replaying,
     running,
@@ -49,6 +50,7 @@ for group in (running, projections, processes, auditing, replaying, statements, 
 app.add_typer(importing.imports, name="import")
 app.add_typer(exporting.exports, name="export")
 app.add_typer(people.people, name="people")
+app.add_typer(proving.prove, name="prove")
 
 _EXPLAINED = (
     SettingsError, EmbeddedPostgresError, MigrationError, UpError, UnknownLogError, UnknownProjectionError, SourceError,

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, cast
 
-import orjson
 import typer
 
+from api.accounts.statement_files import json_file
 from api.accounts.statement_files.content import Content, FileForm, TooManyLinesError, WrongOrderError, every_line
 from api.accounts.statement_files.writing import file_of
-from api.accounts.statement_views import line_view, statement_view
 from api.gateway.problems import Problem
 from api.queries.as_of import resolve
 from api.queries.positions import token
-from domain.json_form import json_form
 from eventstore.log.read import read_head, recorded_at
 from projections.accounts.statements.statement import statement
 from projections.engine.listing import EVERYTHING
@@ -46,7 +44,7 @@ class Order(StrEnum):
     VALUE = "value"
 
 
-def _day(text: str) -> date:
+def parse_day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -56,8 +54,8 @@ def _day(text: str) -> date:
 @app.command("statement")
 def write_statement(
     account: Annotated[str, typer.Argument(help="An account such as acct_…")],
-    since: Annotated[date, typer.Option("--from", parser=_day, metavar="DAY", help="The first day")],
-    until: Annotated[date, typer.Option("--to", parser=_day, metavar="DAY", help="The last day, included")],
+    since: Annotated[date, typer.Option("--from", parser=parse_day, metavar="DAY", help="The first day")],
+    until: Annotated[date, typer.Option("--to", parser=parse_day, metavar="DAY", help="The last day, included")],
     by: Annotated[Order, typer.Option(help="By the day of booking (UTC), or by the value date")] = Order.BOOKING,
     as_of: Annotated[
         str | None, typer.Option(help="A position such as main.1.42, or a time such as 2026-01-31T12:00:00Z")
@@ -90,21 +88,10 @@ def write_statement(
             every_line(lambda: nullcontext(connection), head, EVERYTHING),
         )
         try:
-            parts = _json(content) if form is Form.JSON else file_of(cast(FileForm, form.value), content)
+            parts = json_file.write(content) if form is Form.JSON else file_of(cast(FileForm, form.value), content)
         except (TooManyLinesError, WrongOrderError) as error:
             fail(str(error))
         _write(parts, output)
-
-
-def _json(content: Content) -> Iterator[bytes]:
-    """The members of the API's answer, with all lines."""
-    head = content.head
-    members = orjson.dumps(statement_view(head, content.as_of), default=json_form, option=orjson.OPT_UTC_Z)
-    yield members[:-1] + b',"items":['
-    for number, line in enumerate(content.lines):
-        view = line_view(line, head.account.currency)
-        yield (b",\n" if number else b"\n") + orjson.dumps(view, default=json_form, option=orjson.OPT_UTC_Z)
-    yield b"\n]}\n"
 
 
 def _write(parts: Iterable[bytes], output: Path | None) -> None:

@@ -58,6 +58,7 @@ READS = {
     "/v1/transactions",
     "/v1/transactions/{transaction}",
     "/v1/transactions/{transaction}/history",
+    "/v1/proof/bundle/statement/{account}",  # tests/integration/proof/test_bundles.py has its tests
 }
 """The reads that the tests below try. One that is open to customers and not here is a finding."""
 

@@ -40,6 +40,7 @@ NOT_PERSONAL = {
     "/v1/proof/inclusion",
     "/v1/proof/keys",
     "/v1/proof/tile/{path:path}",
+    "/v1/proof/witnesses",
     "/v1/rates",
     "/v1/policies/sign-in",
     "/v1/me",

@@ -238,8 +238,10 @@ READS = [
 READS_OF_PERSONS = ["/v1/people/{person}/sessions", "/v1/people/{person}/api-keys"]
 """Reads that no token of the file may use. `tests/integration/people` has their tests."""
 READS_OF_PROOFS = [
-    "/v1/proof/checkpoint", "/v1/proof/keys", "/v1/proof/tile/{path:path}", "/v1/proof/tile/entries/{path:path}",
-    "/v1/proof/inclusion", "/v1/proof/consistency", "/v1/proof/head",
+    "/v1/proof/checkpoint", "/v1/proof/keys", "/v1/proof/witnesses", "/v1/proof/tile/{path:path}",
+    "/v1/proof/tile/entries/{path:path}", "/v1/proof/inclusion", "/v1/proof/consistency", "/v1/proof/head",
+    "/v1/proof/bundle/event/{position}", "/v1/proof/bundle/command/{key:path}", "/v1/proof/bundle/stream/{stream}",
+    "/v1/proof/bundle/statement/{account}",
 ]  # fmt: skip
 """Reads of a log that is sealed. `tests/integration/proof` has their tests."""
 WITHOUT_TABLE = (

@@ -130,17 +130,21 @@ def of_what_recurs(service: Service) -> None:
 
 def of_proofs(service: Service) -> None:
     account = service.account()
+    service.post(f"accounts/{account}/deposits", {"amount": "1.00", "currency": "EUR"}, role="operator", key="proven")
     with sealing_on(service.database) as sealing:
         sealing.sealer().turn()
         last = sealing.last()
     assert last is not None
     for path in (
-        *("checkpoint", "keys", "tile/0/000", "tile/entries/000", f"inclusion?position={last.size}"),
+        *("checkpoint", "keys", "witnesses", "tile/0/000", "tile/entries/000", f"inclusion?position={last.size}"),
         *(f"consistency?from=1&to={last.size}", f"head?stream={account}"),
+        *("bundle/event/1", "bundle/command/proven", f"bundle/stream/{account}"),
+        f"bundle/statement/{account}?from=2026-01-01&to=2026-01-31&min_position={service.last['position']}",
     ):
         target, _, asked = path.partition("?")
         parameters: dict[str, Any] = dict(parse_qsl(asked))
-        service.get(f"proof/{target}", role="audit", **parameters)
+        service.get(f"proof/{target}", role="operator", **parameters)
+    service.get("commands/proven", role="operator", receipt="true")
 
 
 def test_every_answer_has_exactly_the_members_that_are_described(service: Service) -> None:

@@ -49,6 +49,7 @@ OF_CUSTOMERS = (
     "/v1/settlement-agreements/{account}",
     "/v1/settlements",
     "/v1/settlements/{settlement}",
+    "/v1/proof/bundle/statement/{account}",
 )
 """What shows a customer only what is theirs."""
 BY_CUSTOMERS = (
@@ -118,6 +119,10 @@ OF_OPERATORS_AND_READ = (
     "/v1/settlement-agreements",
 )
 """What only operators send, and others read."""
+OF_AUDITORS = (
+    *("/v1/streams", "/v1/log", "/v1/replay", "/v1/reads", "/v1/approvals"),
+    *("/v1/proof/tile/entries", "/v1/proof/head", "/v1/proof/bundle/event", "/v1/proof/bundle/stream"),
+)
 READ_OF_PEOPLE = ("/v1/me", "/v1/people", "/v1/people/{person}", "/v1/policies/sign-in")
 """What auditors and operators read of people, beside the persons themselves."""
 OWN_OR_SUPERVISED = ("/v1/people/{person}/activity", "/v1/people/{person}/reads", "/v1/people/{person}/sign-ins")
@@ -180,12 +185,11 @@ def may(role: Role, method: str, path: str) -> bool:
             "/v1/interest",
             "/v1/settlement-agreements",
         )
-    of_auditors = ("/v1/streams", "/v1/log", "/v1/replay", "/v1/reads", "/v1/approvals")
-    if path.startswith((*of_auditors, "/v1/proof/tile/entries", "/v1/proof/head")):
+    if path.startswith(OF_AUDITORS):
         return role == "audit"
     if path.startswith(("/v1/refusals", "/v1/reports")):
         return role in ("report", "audit")
-    if path.startswith(("/v1/commands", "/v1/batches/")) or path in LONG_BATCHES_READ:
+    if path.startswith(("/v1/commands", "/v1/proof/bundle/command", "/v1/batches/")) or path in LONG_BATCHES_READ:
         return role in ("command", "audit")
     return True
 

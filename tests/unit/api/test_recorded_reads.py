@@ -20,9 +20,9 @@ ADA = Principal("prsn_ada", ("customer",), person="prsn_ada")
 OTHER = frozenset(
     (
         "action after amount_from amount_until as_of by category currency cursor day due_until every format from "
-        "kind limit metadata min_position name newest_first outcome pair path period position recorded_before "
-        "recorded_from reference reference_prefix side standing state status ticket to type upto value_date value_from "
-        "value_until"
+        "kind limit metadata min_position name newest_first outcome pair path period position receipt recorded_before "
+        "recorded_from reference reference_prefix side since standing state status ticket to type upto value_date "
+        "value_from value_until"
     ).split()
 )
 """Parameters that name nobody."""

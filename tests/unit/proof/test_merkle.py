@@ -13,10 +13,12 @@ from eventstore.log.leaf import leaf_hash
 from eventstore.proof.merkle import (
     EMPTY_ROOT,
     MOST_LEAVES,
+    Node,
     ProofError,
     complete_nodes,
     consistency_proof,
     inclusion_proof,
+    inclusion_proofs,
     node_hash,
     root,
     verify_consistency,
@@ -207,3 +209,19 @@ def test_what_cannot_be_is_a_sentence(attempt: object, sentence: str) -> None:
 def test_a_node_is_not_a_leaf() -> None:
     left, right = leaf_hash(b"1"), leaf_hash(b"2")
     assert node_hash(left, right) != leaf_hash(left + right)
+
+
+@given(st.integers(1, 300), st.data())
+def test_proofs_of_many_leaves_are_those_of_each(size: int, data: st.DataObject) -> None:
+    hashes = hashes_of(size)
+    indexes = data.draw(st.lists(st.integers(0, size - 1), max_size=20))
+    asked: list[Node] = []
+
+    def read(nodes: Sequence[Node]) -> Sequence[bytes]:
+        asked.extend(nodes)
+        return reader(hashes)(nodes)
+
+    assert inclusion_proofs(indexes, size, read) == [naive_path(index, hashes) for index in indexes]
+    assert len(asked) <= len(set(indexes)) * 2 * size.bit_length()
+    with pytest.raises(ProofError, match=f"has no leaf {size}"):
+        inclusion_proofs([0, size], size, read)

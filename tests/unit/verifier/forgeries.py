@@ -1,0 +1,643 @@
+"""Every known way to forge a bundle, and what the verifier says.
+
+A forger without the key of the log changes the lines of a bundle. One with the key changes the log, and signs what it
+is then: tree, heads, records and proofs are consistent. `only_kept` marks what nothing in the bundle can reveal: it
+holds by itself, and is found by whoever kept a head, or trusts a witness that saw one. Add a row for a new way.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, Final
+
+import orjson
+
+from eventstore.log.leaf import StoredEvent, leaf
+from eventstore.proof.checkpoints import Checkpoint
+from eventstore.proof.notes import Signer
+from tests.support.bundles import (
+    NEW_SIGNER,
+    NEW_TRUSTED,
+    NOW,
+    ORIGIN,
+    SIGNER,
+    TRUSTED,
+    TRUSTED_WITNESS,
+    Bundles,
+    Ledger,
+    Line,
+    b64,
+    leaf_lines,
+    raw_leaf,
+    small_ledger,
+    statement_of,
+)
+
+LEDGER: Final = small_ledger()
+SIZES: Final = (3, 10)
+TRUE: Final = Bundles(LEDGER, sizes=SIZES)
+OTHER: Final = Signer(ORIGIN, b"o" * 32)
+FROZEN: Final = next(event.position for event in LEDGER.events if event.type == "account.frozen.v1")
+POSTED: Final = next(event.position for event in LEDGER.events if event.type == "transaction.posted.v1")
+SHARE: Final = POSTED + 1
+CHANGED: Final = "do not have the root of the checkpoint"
+NOT_INCLUDED: Final = "the inclusion proof does not lead"
+FORKED: Final = "there are two histories"
+BAD_HEADS: Final = r"the heads of the \d+ streams of the events are not those"
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """A forged bundle, and sentences of the findings. `trust` is what the reader knows."""
+
+    name: str
+    lines: list[Line]
+    says: Sequence[str]
+    trust: dict[str, Any] = field(default_factory=dict)
+    only_kept: bool = False  # it holds without `trust`
+
+
+# Without the key
+
+
+def edited(lines: list[Line], change: Callable[[list[Line]], None]) -> list[Line]:
+    """A copy of lines that was changed."""
+    copy = deepcopy(lines)
+    change(copy)
+    return copy
+
+
+def with_leaf(lines: list[Line], number: int, raw: bytes) -> list[Line]:
+    """A copy in which the `number`-th leaf, from 0, has other bytes."""
+
+    def change(copy: list[Line]) -> None:
+        copy[leaf_lines(copy)[number]]["leaf"]["bytes"] = b64(raw)
+
+    return edited(lines, change)
+
+
+def of_column(event: StoredEvent, **columns: Any) -> bytes:
+    """The leaf of an event with other columns, and the right record of the command."""
+    return leaf(LEDGER.log, replace(event, **columns), LEDGER.command_of(event))
+
+
+_EVENT: Final = LEDGER.events[SHARE - 1]
+COLUMNS: Final[dict[str, bytes]] = {
+    "position": of_column(_EVENT, position=_EVENT.position + 1),
+    "unit_end": of_column(_EVENT, unit_end=_EVENT.unit_end + 1),
+    "stream": of_column(_EVENT, stream="acct_c"),
+    "version": of_column(_EVENT, version=_EVENT.version + 1),
+    "type": of_column(_EVENT, type="account.credited.v1"),
+    "recorded_at": of_column(_EVENT, recorded_at=_EVENT.recorded_at + 1),
+    "encoding": of_column(_EVENT, encoding=1),
+    "payload": of_column(_EVENT, payload=_EVENT.payload.replace(b"1250", b"1251")),
+    "metadata": of_column(_EVENT, metadata=_EVENT.metadata.replace(b"ada", b"eve")),
+    "commands": LEDGER.leaf(_EVENT)[:-32] + bytes(32),
+}
+EVENT_OF_COLUMNS: Final = TRUE.event(SHARE)
+LOG: Final = TRUE.log()
+
+
+def _drop(number: int) -> Callable[[list[Line]], None]:
+    def change(lines: list[Line]) -> None:
+        del lines[leaf_lines(lines)[number]]
+
+    return change
+
+
+def _insert(lines: list[Line]) -> None:
+    at = leaf_lines(lines)[5]
+    lines.insert(at, deepcopy(lines[at]))
+
+
+def _swap(lines: list[Line]) -> None:
+    one, other = leaf_lines(lines)[4:6]
+    lines[one], lines[other] = lines[other], lines[one]
+
+
+def _cut_unit(lines: list[Line]) -> None:
+    """Leave out the last events of the log, so that the last unit is not whole."""
+    del lines[leaf_lines(lines)[-2] :]
+
+
+def _change_record(lines: list[Line]) -> None:
+    line = next(line for line in lines if "record" in line)
+    line["record"]["bytes"] = b64(b64decode(line["record"]["bytes"]).replace(b"versions", b"verzions"))
+
+
+def _drop_record(lines: list[Line]) -> None:
+    lines.remove(next(line for line in lines if "record" in line))
+
+
+def _wrong_root(lines: list[Line]) -> None:
+    line = next(line for line in reversed(lines) if "checkpoint" in line)
+    note = line["checkpoint"]["note"].split("\n")
+    note[2] = b64(bytes(32))
+    line["checkpoint"]["note"] = "\n".join(note)
+
+
+def _older_heads(lines: list[Line]) -> None:
+    """The right checkpoint of an earlier size in the place of the last one."""
+    del lines[-1]
+
+
+COLUMNS_CHANGED: Final = [
+    *(
+        Forgery(f"{column} of an event changed, in the log", with_leaf(LOG, SHARE - 1, raw), [CHANGED])
+        for column, raw in COLUMNS.items()
+    ),
+    *(
+        Forgery(f"{column} of an event changed, with its proof", with_leaf(EVENT_OF_COLUMNS, 0, raw), [NOT_INCLUDED])
+        for column, raw in COLUMNS.items()
+    ),
+]
+EVENTS: Final = [
+    Forgery("an event dropped", edited(LOG, _drop(4)), ["position 5 is missing before it", "16 events, and its last"]),
+    Forgery("the first event dropped", edited(LOG, _drop(0)), ["position 1 is missing before it"]),
+    Forgery("an event inserted", edited(LOG, _insert), ["the position is there twice", CHANGED]),
+    Forgery(
+        "two events swapped", edited(LOG, _swap), ["position 5 is missing before it", "the position comes after 6"]
+    ),
+    Forgery("a unit cut", edited(LOG, _cut_unit), ["should end at 17, and was cut before", "the bundle has 15"]),
+    Forgery("the record of a command changed", edited(LOG, _change_record), ["is not the one that its events name"]),
+    Forgery("the record of a command left out", edited(LOG, _drop_record), ["of its unit is not in the bundle"]),
+    Forgery(
+        "the record of the one command changed",
+        edited(TRUE.command("ada", f"pay-tx_{POSTED:06d}"), _change_record),
+        ["is not the one that its events name"],
+    ),
+    Forgery(
+        "another command than was asked for",
+        edited(TRUE.command("ada", "too-much"), lambda lines: lines[0].update(command="pay")),
+        ["does not have the command 'pay' of 'ada' alone"],
+    ),
+    Forgery(
+        "another event than was asked for",
+        edited(TRUE.event(4), lambda lines: lines[0].update(position=5)),
+        ["does not have the event of position 5 alone"],
+    ),
+    Forgery(
+        "a personal field resealed",
+        with_leaf(LOG, FROZEN - 1, raw_leaf(LOG[leaf_lines(LOG)[FROZEN - 1]]).replace(b"sealed:AAAA", b"sealed:BBBB")),
+        [CHANGED],
+    ),
+    Forgery(
+        "the proof is of another leaf",
+        edited(TRUE.event(4), lambda lines: lines[-1]["leaf"].update(proof=TRUE.event(5)[-1]["leaf"]["proof"])),
+        [NOT_INCLUDED],
+    ),
+]
+HEADS: Final = [
+    Forgery("a head with another root", edited(LOG, _wrong_root), ["the signature by .* is wrong", CHANGED]),
+    Forgery(
+        "signed by another key",
+        Bundles(LEDGER, keys=[(OTHER, 0)]).log(),
+        ["no key that you trust has signed the checkpoint of size 17"],
+    ),
+    Forgery(
+        "signed by another key that the bundle passes off as a later one",
+        Bundles(LEDGER, keys=[(SIGNER, 0), (OTHER, 10)], sizes=SIZES).log(),
+        ["no key that you trust has signed the checkpoint of size 17"],
+    ),
+    Forgery(
+        "an older bundle than a head that was shown",
+        Bundles(LEDGER.upto(13)).log(),
+        ["of size 17, and the bundle ends at 13"],
+        {"kept": [TRUE.note()]},
+    ),
+    Forgery(
+        "a head of another log",
+        LOG,
+        ["of the log 'else.example', and the bundle of 'ledger.example/main'"],
+        {"kept": [TRUE.note().replace(ORIGIN, "else.example")]},
+    ),
+    Forgery(
+        "a head that nobody who is trusted signed",
+        LOG,
+        ["no key that you trust has signed the head"],
+        {"kept": [TRUE.note(10, [OTHER])]},
+    ),
+    Forgery(
+        "a head that cannot be compared",
+        TRUE.stream("acct_a"),
+        ["the head of size 5 cannot be compared.*--since 5"],
+        {"kept": [TRUE.note(5)]},
+    ),
+    Forgery(
+        "a cosignature from the future",
+        Bundles(LEDGER, cosigned_at=NOW + timedelta(hours=1)).log(),
+        ["the cosignature by auditor.* is of 2026-12-24T01:00:00Z, which is in the future"],
+    ),
+    Forgery(
+        "a head from the future",
+        LOG,
+        ["kept-0: the cosignature by auditor.* which is in the future"],
+        {"kept": [Bundles(LEDGER, cosigned_at=NOW + timedelta(hours=1)).note(10)]},
+    ),
+    Forgery(
+        "events from the future",
+        LOG,
+        ["it was recorded 2026-11-30T23:59:20Z, after now, 2026-11-30T23:0"],
+        {"now": NOW - timedelta(days=23, minutes=55)},
+    ),
+    Forgery(
+        "not cosigned by the witness that the reader trusts",
+        Bundles(LEDGER, witnesses=()).log(),
+        ["0 of your 1 witnesses have cosigned the checkpoint of size 17, and you ask for 1; missing: auditor"],
+        {"witnesses": [TRUSTED_WITNESS]},
+    ),
+]
+
+# After a rotation: the new key signs from the size 10 on.
+ROTATED: Final = Bundles(LEDGER, keys=[(SIGNER, 0), (NEW_SIGNER, 10)], sizes=SIZES)
+BOTH: Final = (TRUSTED, NEW_TRUSTED)
+
+
+class _OldKey(Bundles):
+    """After the rotation, the thief of the old key signs."""
+
+    def note(self, size: int | None = None, signers: Sequence[Signer] | None = None) -> str:
+        return super().note(size, [SIGNER])
+
+
+ROTATION: Final = [
+    Forgery(
+        "signed by the old key after its rotation",
+        _OldKey(LEDGER, keys=[(SIGNER, 0), (NEW_SIGNER, 10)], sizes=SIZES).log(),
+        ["an old key after its rotation; since size 10 the key .* has to sign", "not signed by .*, the newest key"],
+        {"keys": BOTH},
+    ),
+    Forgery(
+        "signed by the old key, and the rotation hidden",
+        Bundles(LEDGER, sizes=SIZES).log(),
+        ["is not signed by .*, the newest key that you trust, but by an older one"],
+        {"keys": BOTH},
+    ),
+    Forgery(
+        "signed by the old key, and the reader knows of no rotation",
+        Bundles(small_ledger().change(FROZEN, payload=b"{}"), sizes=SIZES).log(),
+        ["kept-0: no key that you trust has signed the head"],
+        {"kept": [ROTATED.note()]},
+        only_kept=True,
+    ),
+]
+
+# Statements
+
+DAYS: Final = ("acct_a", "2026-12-01", "2026-12-31")
+STATEMENT: Final = TRUE.statement(*DAYS)
+BY_VALUE: Final = TRUE.statement("acct_a", "2026-11-01", "2026-12-31", "value")
+
+
+def _shorter(number: int) -> Callable[[list[Line]], None]:
+    """Leave out a line of the statement, and make its figures as if it had never been."""
+
+    def change(lines: list[Line]) -> None:
+        value = lines[-1]["statement"]
+        gone = value["items"].pop(number)
+        cents = _cents(gone["amount"])
+        value["entries"] -= 1
+        value["credits" if cents > 0 else "debits"] = _less(value["credits" if cents > 0 else "debits"], abs(cents))
+        value["net"], value["closing"] = _less(value["net"], cents), _less(value["closing"], cents)
+        for item in value["items"][number:]:
+            item["balance"] = _less(item["balance"], cents)
+
+    return change
+
+
+def _cents(text: str) -> int:
+    return int(text.replace(".", ""))
+
+
+def _less(text: str, cents: int) -> str:
+    value = _cents(text) - cents
+    return f"{'-' if value < 0 else ''}{abs(value) // 100}.{abs(value) % 100:02d}"
+
+
+def _without_event(lines: list[Line]) -> None:
+    """Leave the line and its event out."""
+    position = lines[-1]["statement"]["items"][-1]["position"]
+    _shorter(-1)(lines)
+    number = [event.position for event in LEDGER.events if event.stream == "acct_a"].index(position)
+    _drop(number)(lines)
+
+
+def _set(**members: Any) -> Callable[[list[Line]], None]:
+    return lambda lines: lines[-1]["statement"].update(members)
+
+
+def _set_item(number: int, **members: Any) -> Callable[[list[Line]], None]:
+    return lambda lines: lines[-1]["statement"]["items"][number].update(members)
+
+
+def _reorder(lines: list[Line]) -> None:
+    items = lines[-1]["statement"]["items"]
+    items[0], items[1] = items[1], items[0]
+
+
+def _repeat(lines: list[Line]) -> None:
+    items = lines[-1]["statement"]["items"]
+    items.append(dict(items[-1]))
+
+
+STATEMENTS: Final = [
+    Forgery(
+        "a line left out", edited(STATEMENT, _shorter(1)), ["entry 3 of the account is left out", "another closing"]
+    ),
+    Forgery("a line left out, by value date", edited(BY_VALUE, _shorter(0)), ["entry 2 of the account is left out"]),
+    Forgery(
+        "a line left out with its event",
+        edited(STATEMENT, _without_event),
+        ["the stream has 5 events up to position 16, and the bundle has them up to version 4 at position 13"],
+    ),
+    Forgery("a line twice", edited(STATEMENT, _repeat), ["line 4 of the statement has no number of its own"]),
+    Forgery(
+        "a line of another period",
+        edited(
+            STATEMENT,
+            lambda lines: lines[-1]["statement"]["items"].insert(
+                0, statement_of(LEDGER, "acct_a", "2026-11-01", "2026-11-30")["items"][0]
+            ),
+        ),
+        ["line 1 of the statement is no entry of the account in the period"],
+    ),
+    Forgery("lines in another order", edited(STATEMENT, _reorder), ["line 2 of the statement is not in its order"]),
+    Forgery(
+        "lines in another order, by value", edited(BY_VALUE, _reorder), ["line 2 of the statement is not in its order"]
+    ),
+    *(
+        Forgery(f"another {name} in a line", edited(STATEMENT, _set_item(0, **{name: value})), [f"another {name} than"])
+        for name, value in {
+            "transaction": "tx_else",
+            "entry": 1,
+            "value_date": "2026-11-27",
+            "recorded_at": "2026-12-01T00:00:00.000001Z",
+            "position": 9,
+            "amount": "0.06",
+            "balance": "1.00",
+        }.items()
+    ),
+    *(
+        Forgery(f"another {name}", edited(STATEMENT, _set(**{name: value})), [f"the statement has another {name} than"])
+        for name, value in {
+            "number": "N-else",
+            "type": "merchant",
+            "opening": "0.00",
+            "debits": "0.00",
+            "credits": "0.00",
+            "net": "0.00",
+            "closing": "0.00",
+            "entries": 2,
+        }.items()
+    ),
+    Forgery("another currency", edited(STATEMENT, _set(currency="USD")), ["another currency than the statement"]),
+    Forgery("of a position to come", edited(STATEMENT, _set(as_of="main.1.18")), ["18, after the last checkpoint, 17"]),
+    Forgery(
+        "as of an earlier position",
+        edited(STATEMENT, _set(as_of="main.1.13")),
+        ["line 3 of the statement is no entry of the account in the period"],
+    ),
+    Forgery(
+        "the head of another version",
+        edited(STATEMENT, lambda lines: lines[-2]["head"].update(version=4)),
+        ["is not one of those that the last checkpoint commits to", "the stream has 4 events"],
+    ),
+    Forgery(
+        "the head left out",
+        edited(STATEMENT, lambda lines: lines.remove(lines[-2])),
+        ["so events can be left out at its end"],
+    ),
+    Forgery(
+        "an event of another stream",
+        edited(
+            TRUE.stream("acct_a"),
+            lambda lines: lines.insert(leaf_lines(lines)[1], deepcopy(TRUE.event(2)[-1])),
+        ),
+        ["the event is of another stream, 'acct_b'"],
+    ),
+]
+
+# With the key: the log is changed, and everything is made and signed anew
+
+
+def rewritten(ledger: Ledger) -> list[Line]:
+    """The whole log as its owner would export it, without witnesses, who do not sign two histories."""
+    return Bundles(ledger, sizes=SIZES, witnesses=()).log()
+
+
+def _payload(ledger: Ledger, position: int, **members: Any) -> Ledger:
+    payload = {**orjson.loads(ledger.events[position - 1].payload), **members}
+    return ledger.change(position, payload=orjson.dumps(payload, option=orjson.OPT_SORT_KEYS))
+
+
+def _with_record(ledger: Ledger, number: int, **columns: Any) -> Ledger:
+    changed = ledger.copy()
+    changed.commands[number] = replace(changed.commands[number], **columns)
+    return changed
+
+
+def _other_amount() -> Ledger:
+    """Another amount, everywhere where it stands."""
+    posted = orjson.loads(LEDGER.events[POSTED - 1].payload)
+    ledger = _payload(LEDGER, POSTED, entries=[{**entry, "amount": 9_999_999} for entry in posted["entries"]])
+    return _payload(_payload(ledger, SHARE, amount=9_999_999), SHARE + 1, amount=9_999_999)
+
+
+def _moved(microseconds: int) -> Ledger:
+    """The time of a unit and its record moved."""
+    ledger = LEDGER.copy()
+    for event in ledger.events:
+        if event.unit_end == POSTED + 2:
+            ledger = ledger.change(event.position, recorded_at=event.recorded_at + microseconds)
+    number = next(n for n, one in enumerate(ledger.commands) if one.last_position == POSTED + 2)
+    return _with_record(ledger, number, recorded_at=ledger.commands[number].recorded_at + microseconds)
+
+
+def _other_history() -> Ledger:
+    ledger = Ledger()
+    for amount in range(1, 8):
+        ledger.transfer("acct_b", "acct_a", amount)
+    return ledger
+
+
+def _without_last_unit() -> Ledger:
+    return LEDGER.upto(LEDGER.commands[-2].last_position or 0)
+
+
+def _gap() -> Ledger:
+    ledger = LEDGER.copy()
+    del ledger.events[SHARE - 1]
+    return ledger
+
+
+def _wrong_heads(lines: list[Line]) -> list[Line]:
+    """The heads of a log in which a stream ends earlier."""
+    ledger = LEDGER.copy()
+    del ledger.events[-1]
+    wrong = Bundles(ledger).note(ledger.size, [SIGNER]).split("\n")[3]
+    text = Bundles(LEDGER).note().split("\n\n")[0].split("\n")
+    note = Checkpoint(ORIGIN, LEDGER.size, b64decode(text[2]), (wrong,)).sign([SIGNER])
+    return edited(lines, lambda copy: copy[_last_checkpoint(copy)]["checkpoint"].update(note=str(note)))
+
+
+def _last_checkpoint(lines: list[Line]) -> int:
+    return max(place for place, line in enumerate(lines) if "checkpoint" in line)
+
+
+ONLY_KEPT: Final[dict[str, Ledger]] = {
+    "the tail cut, with the heads": _without_last_unit(),
+    "a personal field resealed": _payload(LEDGER, FROZEN, reason="sealed:BBBB"),
+    "another amount, in the transaction and on the accounts": _other_amount(),
+    "the record of a command changed": _with_record(LEDGER, 3, result=b'{"versions":{"acct_a":7}}'),
+    "the hash of a request changed": _with_record(LEDGER, 3, request_hash=bytes(32)),
+    "a time moved within those beside it": _moved(1_000_000),
+    "another history, of other payments": _other_history(),
+}
+SIGNED: Final = [
+    *(
+        Forgery(
+            f"rewritten: {name}",
+            rewritten(ledger),
+            [FORKED if ledger.size >= LEDGER.size else "it is older than what was shown before"],
+            {"kept": [TRUE.note()]},
+            only_kept=True,
+        )
+        for name, ledger in ONLY_KEPT.items()
+    ),
+    Forgery(
+        "rewritten: found by an older head, whose root is computed",
+        rewritten(_other_amount()),
+        [rf"kept-0: the first {SHARE + 5} events have another root.*{FORKED}"],
+        {"kept": [TRUE.note(SHARE + 5)]},
+        only_kept=True,
+    ),
+    Forgery(
+        "rewritten: the witness did not see it",
+        rewritten(_other_amount()),
+        ["0 of your 1 witnesses have cosigned"],
+        {"witnesses": [TRUSTED_WITNESS]},
+        only_kept=True,
+    ),
+    Forgery(
+        "rewritten: the cosignature of the true history beside it",
+        edited(
+            rewritten(_other_amount()),
+            lambda lines: lines[_last_checkpoint(lines)]["checkpoint"].update(
+                note=lines[_last_checkpoint(lines)]["checkpoint"]["note"] + TRUE.note().split("\n")[-2] + "\n"
+            ),
+        ),
+        ["the signature by auditor.example.* is wrong", "0 of your 1 witnesses"],
+        {"witnesses": [TRUSTED_WITNESS]},
+        only_kept=True,
+    ),
+    Forgery(
+        "two readers are shown two histories",
+        TRUE.log(),
+        [FORKED],
+        {"kept": [Bundles(_other_amount()).note()]},
+        only_kept=True,
+    ),
+    Forgery("rewritten: a position left out", rewritten(_gap()), [f"position {SHARE} is missing before it"]),
+    Forgery("rewritten: a version left out", rewritten(LEDGER.change(SHARE, version=3)), ["version 3 of its stream"]),
+    Forgery(
+        "rewritten: money made", rewritten(_payload(LEDGER, SHARE + 1, amount=1)), ["differs between the transaction"]
+    ),
+    Forgery(
+        "rewritten: money made, in the transaction too",
+        rewritten(
+            _payload(
+                _payload(LEDGER, SHARE + 1, amount=1),
+                POSTED,
+                entries=[
+                    {"account": "acct_a", "side": "debit", "amount": 1250, "currency": "EUR"},
+                    {"account": "acct_b", "side": "credit", "amount": 1, "currency": "EUR"},
+                ],
+            )
+        ),
+        ["the entries of 'tx_000004' in 'EUR' sum to -1249 minor units"],
+    ),
+    Forgery(
+        "rewritten: an entry on another account",
+        rewritten(LEDGER.change(SHARE, stream="acct_c", version=1)),
+        ["entry 1 of 'tx_000004' differs between"],
+    ),
+    Forgery(
+        "rewritten: an entry that is none",
+        rewritten(LEDGER.change(SHARE, type="account.frozen.v1")),
+        ["entry 1 of 'tx_000004' is not on its account"],
+    ),
+    Forgery(
+        "rewritten: a transaction that is none",
+        rewritten(LEDGER.change(POSTED, type="transaction.cancelled.v1")),
+        ["entry 1 of 'tx_000004' is on an account, and the transaction does not have it"],
+    ),
+    Forgery(
+        "rewritten: an amount that cannot be read",
+        rewritten(_payload(LEDGER, SHARE, amount="12.50")),
+        ["the account.debited.v1 cannot be read: amount is not a number"],
+    ),
+    Forgery("rewritten: a unit cut", rewritten(LEDGER.change(POSTED, unit_end=POSTED)), ["names no record"]),
+    Forgery("rewritten: a time earlier", rewritten(_moved(-60_000_000)), ["it was recorded .*, and the event before"]),
+    Forgery(
+        "rewritten: a time after the witness saw it",
+        Bundles(_moved(1_000_000), cosigned_at=NOW - timedelta(days=60)).log(),
+        ["it was recorded .*, after auditor.example.* saw it at 2026-10-25"],
+    ),
+    Forgery(
+        "rewritten: one event of a unit at another time",
+        rewritten(LEDGER.change(SHARE, recorded_at=_EVENT.recorded_at + 1)),
+        ["recorded at different times"],
+    ),
+    Forgery(
+        "rewritten: the actor of an event",
+        rewritten(LEDGER.change(SHARE, metadata=_EVENT.metadata.replace(b"ada", b"eve"))),
+        ["have different metadata"],
+    ),
+    Forgery(
+        "rewritten: the actor of a record",
+        rewritten(_with_record(LEDGER, 3, actor="eve")),
+        ["the metadata does not name the actor 'eve'"],
+    ),
+    Forgery(
+        "rewritten: the key of a record",
+        rewritten(_with_record(LEDGER, 3, key="else")),
+        ["the metadata does not name the command 'else'"],
+    ),
+    Forgery(
+        "rewritten: the time of a record",
+        rewritten(_with_record(LEDGER, 3, recorded_at=0)),
+        ["was recorded 1970-01-01T00:00:00Z, and its events"],
+    ),
+    Forgery(
+        "rewritten: the first position of a record",
+        rewritten(_with_record(LEDGER, 3, first_position=1)),
+        ["is of the positions 1 to 6, and the unit has others"],
+    ),
+    Forgery(
+        "rewritten: where a command was decided",
+        rewritten(_with_record(LEDGER, 3, decided_position=1)),
+        ["says that it was decided at 1, and its events begin at 4"],
+    ),
+    Forgery(
+        "rewritten: an outcome that does not exist",
+        rewritten(_with_record(LEDGER, 3, outcome=9)),
+        ["has the outcome 9, which does not exist"],
+    ),
+    Forgery(
+        "rewritten: a refusal taken back",
+        rewritten(_with_record(LEDGER, 4, rule=None, outcome=1)),
+        ["do not agree whether it was refused"],
+    ),
+    Forgery(
+        "rewritten: a refusal by another rule",
+        rewritten(_with_record(LEDGER, 4, rule="else")),
+        ["the refusal of command 'too-much' differs from its record"],
+    ),
+    Forgery("rewritten: the heads of another log", _wrong_heads(rewritten(LEDGER)), [BAD_HEADS]),
+]
+
+FORGERIES: Final = [*COLUMNS_CHANGED, *EVENTS, *HEADS, *ROTATION, *STATEMENTS, *SIGNED]
