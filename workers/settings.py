@@ -435,8 +435,8 @@ class Settings(BaseSettings):
         default=None,
         max_length=255,
         pattern=r"^[!-*,-~]+$",
-        description="The name of the log in checkpoints, such as `daybook.example.com/v1/proof`, and of its keys. It "
-        "never changes. Unset: `daybook/` and the UUID of the log",
+        description="The name of the log in checkpoints, such as `daybook.example.com/v1/proof`, and of its keys. Only "
+        "`daybook restored` changes it. Unset: that of the tree, and for a new one `daybook/` and the UUID of the log",
     )
     proof_seconds: float = Field(
         default=10.0,

@@ -19,6 +19,7 @@ from bench.scenarios import (
     mixed,
     processes,
     publishing,
+    sealing,
     sizes,
     statements,
     stock_projection,
@@ -51,6 +52,7 @@ SCENARIOS: dict[str, Scenario] = {
     "stranger": strangers.run,
     "kafka": kafka.run,
     "publishing": publishing.run,
+    "sealing": sealing.run,
 }
 
 SHORT = ("store", "transfers", "zipf", "http", "lag", "catch-up")

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Any, Final
-from uuid import UUID
 
 from psycopg import Connection
 
-from eventstore.log.read import read_head
+from eventstore.log.read import read_head, read_uuid
 from eventstore.proof.checkpoints import Checkpoint
 from eventstore.proof.heads import TOP, Heads, line_of, root_of_top
 from eventstore.proof.merkle import HASH_BYTES, ProofError
@@ -67,9 +66,12 @@ class Counts:
     heads: int = 0  # the size of the last checkpoint with heads of streams
 
 
-def origin_of(origin: str | None, uuid: UUID) -> str:
-    """The origin of a log: that of the setting, or one made of its UUID."""
-    return f"daybook/{uuid}" if origin is None else origin
+def origin_of(connection: Connection[Any], log_number: int, origin: str | None) -> str:
+    """The origin of a log: that of the setting, that of its tree, or one made of its UUID."""
+    if origin is not None:
+        return origin
+    tree = read_tree(connection, log_number)
+    return f"daybook/{read_uuid(connection, log_number)}" if tree is None else tree.origin
 
 
 def signers_of(origin: str, keys: Sequence[bytes]) -> list[Signer]:
