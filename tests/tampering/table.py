@@ -11,6 +11,7 @@ from typing import Final
 
 from eventstore.proof.notes import COSIGNATURE, Signer
 from tests.support.sealing import KEY, ORIGIN
+from tests.tampering.books import NEXT_KEY
 from workers.verify.codes import CODES_FIT
 from workers.verify.commands import REPEATABLE, UNITS_KEEP_RULES
 from workers.verify.heads import HEADS
@@ -2042,13 +2043,14 @@ PROOF: Final = [
         "whoever kept the note with the cosignature has it: a witness need not have signed",
     ),
     forked("proof: removed, and an answer changed", _ANSWER),
-    forked("proof: made anew with the key, after an answer was changed", _ANSWER, key=KEY),
+    forked("proof: made anew with the key, after an answer was changed", _ANSWER, key=NEXT_KEY),
+    forked("proof: made anew with the key of before, after an answer was changed", _ANSWER, key=KEY),
     forked("proof: made anew with another key, after an answer was changed", _ANSWER, key=b"3" * 32),
     forked(
         "proof: made anew with the key, after an event was rewritten with its row",
         in_json("payload", "ref-1", "ref-9", "true")
         + "; UPDATE read.transactions SET reference = 'ref-9' WHERE reference = 'ref-1'",
-        key=KEY,
+        key=NEXT_KEY,
     ),
     case("grant: to change tiles", "GRANT UPDATE ON proof.tiles TO daybook_sealer", SCHEMA),
 ]

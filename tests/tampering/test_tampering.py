@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from domain.registry import CATALOGUE
 from eventstore.log.read import read_head
 from eventstore.proof.checkpoints import Checkpoint, open_checkpoint
+from eventstore.proof.evidence import Evidence, EvidenceError
 from eventstore.proof.merkle import ProofError, consistency_proof, verify_consistency
 from eventstore.proof.notes import NoteError, Verifier, parse_verifier
 from eventstore.proof.store import last_checkpoint, read_keys, tile_reader
@@ -21,7 +23,7 @@ from projections.registry import PROJECTIONS
 from tests.support.ledger import ledger_on, opening
 from tests.support.postgres import Database
 from tests.support.sealing import ORIGIN
-from tests.tampering.books import seal, verified
+from tests.tampering.books import NEXT_KEY, seal, verified
 from tests.tampering.conftest import Books
 from tests.tampering.table import (
     CASES,
@@ -34,6 +36,7 @@ from tests.tampering.table import (
     TABLES,
     Case,
 )
+from workers import daybook_verify
 from workers.verify import sum_of
 from workers.verify.codes import CODES_FIT, OLD_TEXTS
 from workers.verify.commands import UNITS_KEEP_RULES
@@ -114,6 +117,36 @@ def test_what_is_rewritten_with_its_tree_is_found_by_a_kept_head(books18: Books,
         assert disagrees(copy, kept, known) is None
     with tampered(books18, case) as copy:
         assert disagrees(copy, kept, known) is not None
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.why_not == KEPT_HEAD], ids=lambda case: case.name)
+def test_a_stranger_with_a_kept_head_finds_it_in_the_bundle(books18: Books, case: Case, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    with books18.server.database(like=books18.database) as copy:
+        with psycopg.connect(copy.url) as connection:
+            last = last_checkpoint(connection, 1)
+            assert last is not None
+            kept.write_text(last.note)
+            keys = [f"--key={key.verifier}" for key in read_keys(connection, 1)]
+        assert stranger(copy, tmp_path, f"--kept={kept}", *keys) == 0, "the books hold, all of their events"
+    with tampered(books18, case) as copy:
+        if case.sealed_by is None and "newest deleted" not in case.name:
+            with pytest.raises(EvidenceError, match="daybook seal"):
+                stranger(copy, tmp_path)
+            return
+        assert stranger(copy, tmp_path) == 0, "without a kept head and a key it is a ledger as any other"
+        assert stranger(copy, tmp_path, f"--kept={kept}") == 1
+        newest = case.sealed_by == NEXT_KEY
+        assert stranger(copy, tmp_path, *keys) == (0 if newest else 1), "who knows the keys sees one of before"
+
+
+def stranger(database: Database, folder: Path, *options: str) -> int:
+    """The exit code of `daybook-verify` about the whole log."""
+    bundle = folder / "log.bundle"
+    with psycopg.connect(database.url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        bundle.write_bytes(b"".join(Evidence(connection, 1).of_log()))
+    return daybook_verify.main([str(bundle), "--now=2100-01-01T00:00:00Z", *options])  # sealed by the clock of a test
 
 
 def kept_head(database: Database) -> tuple[Checkpoint, list[Verifier]]:
