@@ -252,7 +252,7 @@ HEADS: Final = [
     ),
 ]
 
-HEADS += [
+CHECKPOINTS: Final = [
     Forgery(
         "keys of another log",
         LOG,
@@ -762,7 +762,15 @@ SIGNED: Final = [
         _without_heads(rewritten(LEDGER)),
         ["the last checkpoint does not commit to the heads of streams"],
     ),
+    Forgery(
+        "rewritten: an earlier checkpoint of the true history beside it",
+        edited(
+            Bundles(_other_amount(), sizes=SIZES).stream("acct_a"),
+            lambda lines: lines[4]["checkpoint"].update(note=TRUE.note(10)),
+        ),
+        ["it is not proven that the tree of 3 leaves", "it is not proven that the tree of 10 leaves"],
+    ),
     Forgery("rewritten: the heads of another log", _wrong_heads(rewritten(LEDGER)), [BAD_HEADS]),
 ]
 
-FORGERIES: Final = [*COLUMNS_CHANGED, *EVENTS, *HEADS, *ROTATION, *STATEMENTS, *SIGNED]
+FORGERIES: Final = [*COLUMNS_CHANGED, *EVENTS, *HEADS, *CHECKPOINTS, *ROTATION, *STATEMENTS, *SIGNED]
