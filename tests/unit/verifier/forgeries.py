@@ -770,6 +770,16 @@ SIGNED: Final = [
         ),
         ["it is not proven that the tree of 3 leaves", "it is not proven that the tree of 10 leaves"],
     ),
+    Forgery(
+        "rewritten: a version left out, in a stream",
+        Bundles(LEDGER.change(SHARE, version=3)).stream("acct_a"),
+        ["it has version 3, and version 2 is expected"],
+    ),
+    Forgery(
+        "an entry that cannot be read, in a statement",
+        with_leaf(STATEMENT, 1, of_column(_EVENT, payload=b"{}")),
+        ["the account.debited.v1 cannot be read: transaction is not a text"],
+    ),
     Forgery("rewritten: the heads of another log", _wrong_heads(rewritten(LEDGER)), [BAD_HEADS]),
 ]
 
