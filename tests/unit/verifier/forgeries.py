@@ -252,6 +252,25 @@ HEADS: Final = [
     ),
 ]
 
+CHECKPOINTS: Final = [
+    Forgery(
+        "keys of another log",
+        LOG,
+        ["the bundle is of the log 'ledger.example/main', and the keys that you trust are of 'else.example'"],
+        {"keys": [TRUSTED._replace(name="else.example")]},
+    ),
+    Forgery(
+        "a key from the future",
+        edited(LOG, lambda lines: lines[1]["key"].update(since="2027-01-01T00:00:00Z")),
+        ["signs since 2027-01-01T00:00:00Z, which is in the future"],
+    ),
+    Forgery(
+        "an earlier checkpoint that nobody signed",
+        edited(LOG, lambda lines: lines[3]["checkpoint"].update(note=Bundles(LEDGER, witnesses=()).note(3, [OTHER]))),
+        ["no key that you trust has signed the checkpoint of size 3"],
+    ),
+]
+
 # After a rotation: the new key signs from the size 10 on.
 ROTATED: Final = Bundles(LEDGER, keys=[(SIGNER, 0), (NEW_SIGNER, 10)], sizes=SIZES)
 BOTH: Final = (TRUSTED, NEW_TRUSTED)
@@ -478,9 +497,16 @@ def _wrong_heads(lines: list[Line]) -> list[Line]:
     """The heads of a log in which a stream ends earlier."""
     ledger = LEDGER.copy()
     del ledger.events[-1]
-    wrong = Bundles(ledger).note(ledger.size, [SIGNER]).split("\n")[3]
+    return _with_extensions(lines, Bundles(ledger).note(ledger.size, [SIGNER]).split("\n")[3])
+
+
+def _without_heads(lines: list[Line]) -> list[Line]:
+    return _with_extensions(lines)
+
+
+def _with_extensions(lines: list[Line], *extensions: str) -> list[Line]:
     text = Bundles(LEDGER).note().split("\n\n")[0].split("\n")
-    note = Checkpoint(ORIGIN, LEDGER.size, b64decode(text[2]), (wrong,)).sign([SIGNER])
+    note = Checkpoint(ORIGIN, LEDGER.size, b64decode(text[2]), extensions).sign([SIGNER])
     return edited(lines, lambda copy: copy[_last_checkpoint(copy)]["checkpoint"].update(note=str(note)))
 
 
@@ -731,7 +757,30 @@ SIGNED: Final = [
         rewritten(_with_unit(("tx_x", POST, {**_POSTING, "entries": _ENTRIES * 5_001}))),
         ["its unit has over 10000 entries and cannot match"],
     ),
+    Forgery(
+        "rewritten: no heads of streams",
+        _without_heads(rewritten(LEDGER)),
+        ["the last checkpoint does not commit to the heads of streams"],
+    ),
+    Forgery(
+        "rewritten: an earlier checkpoint of the true history beside it",
+        edited(
+            Bundles(_other_amount(), sizes=SIZES).stream("acct_a"),
+            lambda lines: lines[4]["checkpoint"].update(note=TRUE.note(10)),
+        ),
+        ["it is not proven that the tree of 3 leaves", "it is not proven that the tree of 10 leaves"],
+    ),
+    Forgery(
+        "rewritten: a version left out, in a stream",
+        Bundles(LEDGER.change(SHARE, version=3)).stream("acct_a"),
+        ["it has version 3, and version 2 is expected"],
+    ),
+    Forgery(
+        "an entry that cannot be read, in a statement",
+        with_leaf(STATEMENT, 1, of_column(_EVENT, payload=b"{}")),
+        ["the account.debited.v1 cannot be read: transaction is not a text"],
+    ),
     Forgery("rewritten: the heads of another log", _wrong_heads(rewritten(LEDGER)), [BAD_HEADS]),
 ]
 
-FORGERIES: Final = [*COLUMNS_CHANGED, *EVENTS, *HEADS, *ROTATION, *STATEMENTS, *SIGNED]
+FORGERIES: Final = [*COLUMNS_CHANGED, *EVENTS, *HEADS, *CHECKPOINTS, *ROTATION, *STATEMENTS, *SIGNED]
