@@ -435,8 +435,8 @@ class Settings(BaseSettings):
         default=None,
         max_length=255,
         pattern=r"^[!-*,-~]+$",
-        description="The name of the log in checkpoints, such as `daybook.example.com/v1/proof`, and of its keys. It "
-        "never changes. Unset: `daybook/` and the UUID of the log",
+        description="The name of the log in checkpoints, such as `daybook.example.com/v1/proof`, and of its keys. Only "
+        "`daybook restored` changes it. Unset: that of the tree, and for a new one `daybook/` and the UUID of the log",
     )
     proof_seconds: float = Field(
         default=10.0,
@@ -450,7 +450,8 @@ class Settings(BaseSettings):
         ge=0,
         le=24 * 3600,
         allow_inf_nan=False,
-        description="Seconds between two checkpoints that also commit to the heads of streams, at least. 0: each does",
+        description="Seconds between two checkpoints that also commit to the heads of streams, at least, where more "
+        "than a thousand events came in between. After fewer, and with 0, each does",
     )
     proof_witnesses: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

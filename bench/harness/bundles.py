@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,17 +41,17 @@ class Written:
 
 
 def write_bundle(path: Path, transfers: int, random: Random) -> Written:
-    """Write the bundle of a whole log with so many transfers. The file has two lines an event or fewer."""
-    tree, heads, size = Edge(), _Heads(), 0
-    with tempfile.TemporaryFile(dir=path.parent) as body:
-        hashes = []
-        lines = 0
+    """Write the bundle of a whole log with so many transfers. A million events have 1 GB."""
+    tree, heads, size, lines = Edge(), _Heads(), 0, _LINES_BEFORE
+    hashes: list[bytes] = []
+    with path.open("wb") as file:
+        at = _write_beginning(file, transfers * EVENTS_OF_TRANSFER)
         for record, events in _units(transfers, random):
-            body.write(b'{"record":{"bytes":"%b"}}\n' % b64encode(record))
-            hash_of_record = sha256(record).digest()
+            file.write(b'{"record":{"bytes":"%b"}}\n' % b64encode(record))
             for event in events:
-                raw = leaf(LOG, event, ())[:-4] + (32).to_bytes(4, "big") + hash_of_record
-                body.write(b'{"leaf":{"bytes":"%b"}}\n' % b64encode(raw))
+                # A leaf of no command ends with the length of no hashes.
+                raw = leaf(LOG, event, ())[:-4] + (32).to_bytes(4, "big") + sha256(record).digest()
+                file.write(b'{"leaf":{"bytes":"%b"}}\n' % b64encode(raw))
                 hashes.append(leaf_hash(raw))
                 heads.add(event)
                 size += len(raw)
@@ -61,13 +60,20 @@ def write_bundle(path: Path, transfers: int, random: Random) -> Written:
                 tree.append(b"".join(hashes))
                 hashes.clear()
         tree.append(b"".join(hashes))
+        file.write(orjson.dumps({"end": {"lines": lines}}) + b"\n")
+        file.seek(at)
         note = Checkpoint(SIGNER.name, tree.size, tree.root(), (heads.line(),)).sign([SIGNER])
-        _assemble(path, tree.size, str(note), body, lines)
+        file.write(orjson.dumps({"checkpoint": {"note": str(note)}}).ljust(_CHECKPOINT_BYTES))
     return Written(tree.size, size, str(SIGNER.verifier))
 
 
-def _assemble(path: Path, size: int, note: str, body: IO[bytes], lines: int) -> None:
-    """Put the lines before and after the leaves around them."""
+_LINES_BEFORE: Final = 3
+_CHECKPOINT_BYTES: Final = 1_000
+"""The checkpoint is known at the end and stands at the beginning, so its line is filled with spaces."""
+
+
+def _write_beginning(file: IO[bytes], size: int) -> int:
+    """Write the lines before the leaves. Returns where the checkpoint goes."""
     header = {
         "format": "daybook.bundle",
         "version": 1,
@@ -77,13 +83,10 @@ def _assemble(path: Path, size: int, note: str, body: IO[bytes], lines: int) -> 
         "size": size,
     }
     key = {"key": {"verifier": str(SIGNER.verifier), "since": "2026-01-01T00:00:00Z", "size": 0}}
-    begin = [header, key, {"checkpoint": {"note": note}}]
-    with path.open("wb") as file:
-        file.writelines(orjson.dumps(line) + b"\n" for line in begin)
-        body.seek(0)
-        while block := body.read(1 << 20):
-            file.write(block)
-        file.write(orjson.dumps({"end": {"lines": len(begin) + lines}}) + b"\n")
+    file.write(orjson.dumps(header) + b"\n" + orjson.dumps(key) + b"\n")
+    at = file.tell()
+    file.write(b" " * _CHECKPOINT_BYTES + b"\n")
+    return at
 
 
 def _units(transfers: int, random: Random) -> Iterator[tuple[bytes, list[StoredEvent]]]:

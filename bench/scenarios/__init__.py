@@ -19,10 +19,12 @@ from bench.scenarios import (
     mixed,
     processes,
     publishing,
+    sealing,
     sizes,
     statements,
     stock_projection,
     store,
+    strangers,
     transfers,
     verifying,
     zipf,
@@ -47,8 +49,10 @@ SCENARIOS: dict[str, Scenario] = {
     "statements": statements.run,
     "verify": verifying.run,
     "heads": heads.run,
+    "stranger": strangers.run,
     "kafka": kafka.run,
     "publishing": publishing.run,
+    "sealing": sealing.run,
 }
 
 SHORT = ("store", "transfers", "zipf", "http", "lag", "catch-up")

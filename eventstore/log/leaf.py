@@ -7,7 +7,7 @@ encoding in Python, for a check that does not trust the server. A test holds the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from struct import Struct
@@ -120,20 +120,45 @@ def _field(value: bytes | None) -> bytes:
 
 
 _NEXT = "SELECT position FROM log.events WHERE log = %s AND position > %s AND position <= %s ORDER BY position LIMIT 1"
-_HASHES = "SELECT string_agg(hash, ''::bytea ORDER BY position) FROM log.leaf_hashes(%s, %s, %s)"
+_HASHES = """
+SELECT string_agg(hash, ''::bytea ORDER BY position), count(*), min(position), max(position)
+  FROM log.leaf_hashes(%s, %s, %s)
+"""
+_POSITIONS = "SELECT position FROM log.events WHERE log = %s AND position > %s AND position <= %s ORDER BY position"
 
 
-def digest(
-    connection: Connection[Any], log_number: int, upto: int, progress: Callable[[int], None] = lambda position: None
-) -> str:
-    """The digest that `DIGEST` names, in hexadecimal: SHA-256 over the leaf hashes up to a position, in order."""
-    digest = hashlib.sha256()
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """The leaf hashes of some events in order, joined, and their positions."""
+
+    positions: Sequence[int]
+    hashes: bytes
+
+
+def windows(connection: Connection[Any], log_number: int, upto: int) -> Iterator[Hashed]:
+    """The leaf hashes up to a position, a window by one statement. Positions of a damaged log may have gaps."""
     after = 0
     # Go by the events that exist: in a damaged log the head may have any number.
     while (found := connection.execute(_NEXT, (log_number, after, upto), binary=True).fetchone()) is not None:
         before, after = found[0] - 1, min(found[0] - 1 + WINDOW, upto)
         row = connection.execute(_HASHES, (log_number, before, after), binary=True).fetchone()
         assert row is not None, "an aggregate has a row"
-        digest.update(row[0])
-        progress(after)
+        hashes, number, first, last = row
+        positions: Sequence[int] = range(first, last + 1)
+        if number != len(positions):
+            rows = connection.execute(_POSITIONS, (log_number, before, after), binary=True)
+            positions = [position for (position,) in rows]
+        yield Hashed(positions, hashes)
+
+
+def digest(connection: Connection[Any], log_number: int, upto: int) -> str:
+    """The digest that `DIGEST` names, in hexadecimal."""
+    return digest_of(windows(connection, log_number, upto))
+
+
+def digest_of(hashed: Iterable[Hashed]) -> str:
+    """The digest that `DIGEST` names, in hexadecimal: SHA-256 over the leaf hashes, in order of their positions."""
+    digest = hashlib.sha256()
+    for window in hashed:
+        digest.update(window.hashes)
     return digest.hexdigest()

@@ -12,6 +12,7 @@ from psycopg import Connection
 from eventstore.postgres.arrays import bytea_array, int2_array, int4_array, int8_array
 from eventstore.proof.heads import HeadProof, Heads, bucket_of, key_of, prove_head
 from eventstore.proof.merkle import HASH_BYTES
+from eventstore.proof.notes import NoteError, check_name
 from eventstore.proof.tiles import WIDTH, Edge, Grown, ReadTiles, Tile, edge_of
 
 
@@ -333,3 +334,27 @@ def reach_heads(connection: Connection[Any], log_number: int, after: int, upto: 
     ).fetchone()
     assert row is not None, "a function returns a row"
     return bool(row[0])
+
+
+# What an owner does
+
+
+class OriginError(RuntimeError):
+    """The tree cannot be named so. The message is one sentence, and says what to do."""
+
+
+def rename_tree(connection: Connection[Any], log_number: int, origin: str) -> None:
+    """Let the tree of a log go on under another origin, which none of its keys has had. Raises `OriginError`.
+
+    Tiles, keys and checkpoints stay as they are: each key has the name of the origin that it signed for, and the size
+    from which on it did.
+    """
+    try:
+        check_name(origin)
+    except NoteError as error:
+        raise OriginError(f"the log cannot be named {origin!r} in checkpoints: {error}") from None
+    names = {key.verifier.partition("+")[0] for key in read_keys(connection, log_number)}
+    tree = read_tree(connection, log_number)
+    if origin in names or (tree is not None and tree.origin == origin):
+        raise OriginError(f"checkpoints of {origin!r} were signed already: give a name that was never used")
+    connection.execute("UPDATE proof.trees SET origin = %s WHERE log = %s", (origin, log_number))

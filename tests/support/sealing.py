@@ -37,6 +37,7 @@ class Sealing:
     origin: str = ORIGIN
     window: int = WINDOW
     heads_window: int = WINDOW
+    few: int = 0
     now: datetime = BEGIN
     counts: Counts = field(default_factory=Counts)
 
@@ -45,7 +46,7 @@ class Sealing:
         signers = signers_of(self.origin, self.keys)
         return Sealer(
             self.connection, "main", self.log_number, signers, lambda: self.now, PACE, HEADS_PACE, counts=self.counts,
-            window=self.window, heads_window=self.heads_window,
+            window=self.window, heads_window=self.heads_window, few=self.few,
         )  # fmt: skip
 
     def last(self) -> StoredCheckpoint | None:

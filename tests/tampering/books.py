@@ -1,4 +1,4 @@
-"""A small log with every kind of content: all events, refusals, batches of both eras, snapshots, read tables."""
+"""A small log with every kind of content: all events, refusals, batches of both eras, snapshots, read tables, tree."""
 
 from __future__ import annotations
 
@@ -159,6 +159,9 @@ from domain.webhooks.webhook.state import WEBHOOK
 from eventstore.log.answers import Outcome
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.postgres.connect import connect
+from eventstore.proof.cosignatures import cosign
+from eventstore.proof.notes import COSIGNATURE, Signer, parse_note
+from eventstore.proof.witnesses import keep_cosignature
 from tests.samples.accounts.payroll import NOBODY
 from tests.samples.accounts.periods import approves, asks
 from tests.samples.people import privacy
@@ -198,6 +201,7 @@ from tests.support.ledger import (
 )
 from tests.support.memory_ledger import APPROVER, VISITOR, By, by_person
 from tests.support.postgres import Database
+from tests.support.sealing import BEGIN, HEADS_PACE, KEY, sealing_on
 from workers.composition import manager_principal
 from workers.erasure import erase_subject
 from workers.verify import verify
@@ -214,6 +218,9 @@ OLD_ORDER = (
 OLD_HOLD = '{"amount":5,"currency":"EUR","hold":"HOLD","reference":"for the order of Ada"}'
 BATCH = "batch_01h455vb4pex5vsknk084sn02q"
 OLD_REFUSAL = "old-refusal"
+NEXT_KEY = b"2" * 32
+"""Of checkpoints, after `KEY`."""
+WITNESS = Signer("witness.example", b"w" * 32, COSIGNATURE)
 OLD_ITEM, NEW_ITEM, ATOMIC, REFUSED, STALE, LAST = "old-item", "new-item", "atomic", "refused", "stale", "last"
 
 
@@ -246,9 +253,30 @@ def write_books(database: Database) -> None:
         _long_batches(ledger)
         _risk(ledger)
         _chart(ledger, one, two)
+        seal(database, KEY)
         _batches(ledger, one, two)
         snapshots.settle()
     fold(database)
+    seal(database, NEXT_KEY, KEY)
+    cosign_head(database)
+
+
+def seal(database: Database, *keys: bytes) -> None:
+    """Seal the log up to its head, and sign it by these keys, the newest first."""
+    with sealing_on(database, keys=keys, window=1_000) as sealing:
+        last = sealing.last()
+        sealing.now = BEGIN if last is None else last.signed_at + HEADS_PACE
+        assert sealing.sealer().turn()
+
+
+def cosign_head(database: Database) -> None:
+    """Have a witness cosign the newest checkpoint."""
+    with sealing_on(database) as sealing:
+        last = sealing.last()
+        assert last is not None
+        signature = cosign(WITNESS, parse_note(last.note.encode()).text, BEGIN)
+        line, key = signature.line.removesuffix("\n"), str(WITNESS.verifier)
+        assert keep_cosignature(sealing.connection, sealing.log_number, key, last.size, line, BEGIN)
 
 
 def _old_policy(ledger: Ledger) -> None:

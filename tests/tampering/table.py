@@ -9,8 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from eventstore.proof.notes import COSIGNATURE, Signer
+from tests.support.sealing import KEY, ORIGIN
+from tests.tampering.books import NEXT_KEY
 from workers.verify.codes import CODES_FIT
 from workers.verify.commands import REPEATABLE, UNITS_KEEP_RULES
+from workers.verify.heads import HEADS
 from workers.verify.interest import BALANCES
 from workers.verify.keys import KEYS_OPEN
 from workers.verify.log import ERASURES, NAMED, READABLE, REFUSALS
@@ -21,6 +25,7 @@ from workers.verify.schema import SCHEMA
 from workers.verify.settlements import SETTLEMENTS
 from workers.verify.snapshots import SNAPSHOTS_HOLD
 from workers.verify.streams import STREAMS_KEEP_RULES
+from workers.verify.tree import SEALED, SIGNED
 from workers.verify.year_ends import YEAR_ENDS
 
 DENSE, VERSIONS, UNITS, TIME = "positions are dense", "versions are contiguous", "units are whole", "time never falls"
@@ -44,14 +49,27 @@ class Case:
     why_not: str | None = None  # the reason why no check can find it
     says: str | None = None  # in the sentence of a finding that has a position
     undo: str | None = None  # reverts changes of the server that are not in the database
+    sealed_by: bytes | None = None  # then the tree is made anew, and signed by this key
 
 
 def case(name: str, sql: str, *found_by: str, digest: str = SAME, undo: str | None = None) -> Case:
-    return Case(name, sql, frozenset(found_by), digest, undo=undo)
+    """What changes the digest changes a leaf, and is not what was sealed."""
+    sealed = {SEALED} if digest == CHANGES else set()
+    return Case(name, sql, frozenset(found_by) | sealed, digest, undo=undo)
 
 
-def hidden(name: str, sql: str, why_not: str, *, digest: str = SAME) -> Case:
-    return Case(name, sql, frozenset(), digest, why_not)
+def appended(name: str, sql: str, *found_by: str) -> Case:
+    """The digest changes, and what was sealed does not."""
+    return Case(name, sql, frozenset(found_by), CHANGES)
+
+
+def hidden(name: str, sql: str, why_not: str) -> Case:
+    return Case(name, sql, frozenset(), SAME, why_not)
+
+
+def forked(name: str, sql: str, *found_by: str, key: bytes | None = None) -> Case:
+    """A consistent rewrite of the log, its tree and its heads: with a key all is sealed again, without one nothing."""
+    return Case(name, f"{sql}; {NO_TREE}", frozenset(found_by), CHANGES, KEPT_HEAD, sealed_by=key)
 
 
 REOPENED: Final = "stream = (SELECT stream FROM log.events WHERE type = 'account.reopened.v1')"
@@ -63,11 +81,13 @@ YEAR_CLOSED: Final = "SELECT max(position) FROM log.events WHERE type = 'period.
 POST: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'post.drafted.v1')"
 ORDER: Final = "position = (SELECT min(position) FROM log.events WHERE type = 'order.placed.v2')"
 UNIT_OF: Final = "unit_end = (SELECT last_position FROM log.commands WHERE key = '{}')"
-UNRELATED: Final = "nothing else in the database has the old value: compare the digest that was kept"
+KEPT_HEAD: Final = "log and tree were rewritten together: only a head that somebody kept or witnessed shows it"
+NO_TREE: Final = """
+TRUNCATE proof.trees, proof.tiles, proof.keys, proof.checkpoints, proof.heads, proof.head_tiles, proof.cosignatures
+"""
 OLD_REFUSAL: Final = "a refusal of the earlier era has no events; the report counts it as not covered"
 NOTHING: Final = "nothing depends on it"
 CACHE: Final = "it is a cache that this version does not use: it is made again"
-CONSISTENT: Final = "the owner of the log can rewrite it consistently: compare the digest that was kept"
 
 
 def in_json(column: str, old: str, new: str, where: str) -> str:
@@ -100,7 +120,7 @@ LOGS: Final = [
         SCHEMA,
         TIME,
     ),
-    hidden("logs.uuid: another", "UPDATE log.logs SET uuid = gen_random_uuid()", CONSISTENT, digest=CHANGES),
+    case("logs.uuid: another", "UPDATE log.logs SET uuid = gen_random_uuid()", digest=CHANGES),
     hidden("logs: another log", "INSERT INTO log.logs (name) VALUES ('other')", "a database may have several logs"),
 ]
 
@@ -418,10 +438,9 @@ EVENTS: Final = [
         NAMED,
         digest=CHANGES,
     ),
-    hidden(
+    case(
         "events.metadata: the batch of an item",
         in_json("metadata", "batch_01h", "batch_02h", UNIT_OF.format("new-item")),
-        UNRELATED,
         digest=CHANGES,
     ),
     case(
@@ -430,22 +449,19 @@ EVENTS: Final = [
         STREAMS_KEEP_RULES,
         digest=CHANGES,
     ),
-    hidden(
+    case(
         "events.metadata: when it was decided, after its value date",
         in_json("metadata", '"decided_at":"2026', '"decided_at":"2027', UNIT_OF.format("new-item")),
-        UNRELATED,
         digest=CHANGES,
     ),
-    hidden(
+    case(
         "events.metadata: the name of the command",
         in_json("metadata", '"Transfer"', '"Deposit"', UNIT_OF.format("new-item")),
-        UNRELATED,
         digest=CHANGES,
     ),
-    hidden(
+    case(
         "events.metadata: how the actor was known",
         in_json("metadata", '"token"', '"system"', UNIT_OF.format("new-item")),
-        UNRELATED,
         digest=CHANGES,
     ),
     case(
@@ -494,7 +510,7 @@ EVENTS: Final = [
         ERASURES,
         digest=CHANGES,
     ),
-    case(
+    appended(
         "events: a unit without a command appended",
         "INSERT INTO log.events SELECT log, position + 1, position + 1, 'post_x', 1, 'post.archived.v1', recorded_at,"
         " 0, '{}', metadata FROM log.events WHERE position = unit_end AND "
@@ -503,7 +519,6 @@ EVENTS: Final = [
         ANSWERED,
         STATUS,
         STREAMS_KEEP_RULES,
-        digest=CHANGES,
     ),
     case(
         "events: the last unit cut off, with its command and the head",
@@ -513,11 +528,10 @@ EVENTS: Final = [
         SNAPSHOTS_HOLD,
         digest=CHANGES,
     ),
-    hidden(
+    case(
         "events: one unit rewritten with its command, and all folded again",
         in_json("payload", "ref-1", "ref-9", "true")
         + "; UPDATE read.transactions SET reference = 'ref-9' WHERE reference = 'ref-1'",
-        CONSISTENT,
         digest=CHANGES,
     ),
 ]
@@ -554,7 +568,7 @@ def turned_into_metadata(where: str, amount: int) -> str:
 
 def forged(name: str, sql: str, says: str, *found_by: str) -> Case:
     """Events that are sound in their form. A finding has `says`."""
-    return Case(f"rules: {name}", sql, frozenset(found_by), CHANGES, says=says)
+    return Case(f"rules: {name}", sql, frozenset({SEALED, *found_by}), CHANGES, says=says)
 
 
 AGAINST_THE_RULES: Final = [
@@ -1460,10 +1474,9 @@ COMMANDS: Final = [
         NAMED,
         digest=CHANGES,
     ),
-    hidden(
+    case(
         "commands.key: another of an old batch item",
         "UPDATE log.commands SET key = 'x' WHERE key = 'old-item'",
-        "the metadata of that time names only the batch; the report counts such units as not covered",
         digest=CHANGES,
     ),
     case(
@@ -1484,10 +1497,9 @@ COMMANDS: Final = [
         REPEATABLE,
         digest=CHANGES,
     ),
-    hidden(
+    case(
         "commands.request_hash: another",
         "UPDATE log.commands SET request_hash = sha256('x') WHERE key = 'last'",
-        UNRELATED,
         digest=CHANGES,
     ),
     case(
@@ -1518,10 +1530,9 @@ COMMANDS: Final = [
         REPEATABLE,
         digest=CHANGES,
     ),
-    hidden(
+    case(
         "commands.status: 200 for 201",
         "UPDATE log.commands SET status = 200 WHERE key = 'last'",
-        UNRELATED,
         digest=CHANGES,
     ),
     case(
@@ -1577,10 +1588,9 @@ COMMANDS: Final = [
         REPEATABLE,
         digest=CHANGES,
     ),
-    hidden(
+    case(
         "commands.result: another balance",
         in_result('"balance":"[0-9.]+"', '"balance":"1.00"', "last"),
-        "verify does not decide commands again, so it does not know the balance of that moment",
         digest=CHANGES,
     ),
     case(
@@ -1821,19 +1831,17 @@ BESIDE: Final = [
     hidden("snapshots.shape: of other code", "UPDATE log.snapshots SET shape = 'x'", CACHE),
     hidden("snapshots.log: of another log", "UPDATE log.snapshots SET log = 2", CACHE),
     hidden("snapshots: deleted", "DELETE FROM log.snapshots", CACHE),
-    hidden(
+    case(
         "eras: raised, and the key of a batch item taken from its metadata",
         "UPDATE log.eras SET position = 1000 WHERE name = 'metadata.key'; "
         + in_json("metadata", ',"key":"new-item"', "", UNIT_OF.format("new-item")),
-        "it looks like an item of the earlier era; the report counts one more that is not covered",
         digest=CHANGES,
     ),
-    hidden(
+    case(
         "eras: raised, and a reference made a sentence",
         "UPDATE log.eras SET position = 1000 WHERE name = 'codes'; "
         + in_json("payload", "ref-2", "a sentence", "type = 'account.hold_placed.v2'")
         + "; UPDATE read.holds SET reference = 'a sentence' WHERE reference = 'ref-2'",
-        "it looks like a text of the earlier era; the report counts one more that is not covered",
         digest=CHANGES,
     ),
     case("eras: lowered", "UPDATE log.eras SET position = 0", NAMED, ANSWERS, CODES_FIT),
@@ -1848,6 +1856,203 @@ BESIDE: Final = [
         "INSERT INTO library.tracking VALUES (1, 'x', 1)",
         "it belongs to the library and not to the ledger",
     ),
+]
+
+_LOWEST: Final = "level = 0 AND number = 0"
+_FLIPPED: Final = "hashes = substr(hashes, 1, 40) || '\\x00'::bytea || substr(hashes, 42)"
+_NEWEST: Final = "size = (SELECT max(size) FROM proof.checkpoints)"
+_BUCKET: Final = "bucket = (SELECT min(bucket) FROM proof.heads)"
+_EMPTY: Final = "(SELECT min(b) FROM generate_series(0, 65535) AS b WHERE b NOT IN (SELECT bucket FROM proof.heads))"
+_ANSWER: Final = "UPDATE log.commands SET status = 200 WHERE key = 'last'"
+
+PROOF: Final = [
+    case("trees.log: of another log", "UPDATE proof.trees SET log = 2", SIGNED),
+    hidden(
+        "trees.origin: another",
+        "UPDATE proof.trees SET origin = 'daybook.example/other'",
+        "the next heads have it, as after daybook restored: whoever kept a head sees that it is of another origin",
+    ),
+    case("trees.size: smaller", "UPDATE proof.trees SET size = size - 1, heads = heads - 1", HEADS, SIGNED),
+    case("trees.size: a tile smaller", "UPDATE proof.trees SET size = size - 256, heads = 0", HEADS, SIGNED),
+    case("trees.size: larger", "UPDATE proof.trees SET size = size + 1", SEALED, SIGNED),
+    case("trees.size: beyond all", "UPDATE proof.trees SET size = 9000000000000000000", SEALED, SIGNED),
+    case("trees: deleted", "DELETE FROM proof.trees", SIGNED),
+    case("tiles.log: of another log", f"UPDATE proof.tiles SET log = 2 WHERE {_LOWEST}", SEALED, SIGNED),
+    case("tiles.level: another", "UPDATE proof.tiles SET level = 2 WHERE level = 1", SIGNED),
+    case("tiles.number: another", f"UPDATE proof.tiles SET number = 99 WHERE {_LOWEST}", SEALED, SIGNED),
+    case(
+        "tiles.number: far beyond all",
+        f"UPDATE proof.tiles SET number = 9000000000000000000 WHERE {_LOWEST}",
+        SEALED,
+        SIGNED,
+    ),
+    case("tiles.hashes: a leaf", f"UPDATE proof.tiles SET {_FLIPPED} WHERE {_LOWEST}", SEALED, SIGNED),
+    case(
+        "tiles.hashes: above the leaves",
+        "UPDATE proof.tiles SET hashes = '\\x00' || substr(hashes, 2) WHERE level = 1",
+        SIGNED,
+    ),
+    case(
+        "tiles.hashes: the last cut off",
+        "UPDATE proof.tiles SET hashes = substr(hashes, 1, octet_length(hashes) - 32) WHERE level = 0 AND number ="
+        " (SELECT max(number) FROM proof.tiles WHERE level = 0)",
+        SEALED,
+        SIGNED,
+    ),
+    case("tiles: one deleted", f"DELETE FROM proof.tiles WHERE {_LOWEST}", SEALED, SIGNED),
+    case("tiles: one above deleted", "DELETE FROM proof.tiles WHERE level = 1", SIGNED),
+    case("tiles: one more", "INSERT INTO proof.tiles VALUES (1, 3, 0, sha256('x'))", SIGNED),
+    case("keys.log: of another log", "UPDATE proof.keys SET log = 2 WHERE number = 1", SIGNED),
+    case("keys.number: another", "UPDATE proof.keys SET number = 7 WHERE number = 2", SIGNED),
+    case(
+        "keys.verifier: another key",
+        f"UPDATE proof.keys SET verifier = '{Signer(ORIGIN, b'3' * 32).verifier}' WHERE number = 1",
+        SIGNED,
+    ),
+    case("keys.verifier: no key", "UPDATE proof.keys SET verifier = 'x' WHERE number = 2", SIGNED),
+    hidden(
+        "keys.since: another",
+        "UPDATE proof.keys SET since = '2020-01-01'",
+        "no signature covers it, and a clock may be put back; the size says from which head on",
+    ),
+    case(
+        "keys.size: later than its heads",
+        "UPDATE proof.keys SET size = (SELECT max(size) FROM proof.checkpoints) WHERE number = 1",
+        SIGNED,
+    ),
+    hidden(
+        "keys.size: later, and still before its heads",
+        "UPDATE proof.keys SET size = size + 1 WHERE number = 1",
+        "no head was signed between the two sizes, so both are true of all heads",
+    ),
+    case("keys: the first deleted", "DELETE FROM proof.keys WHERE number = 1", SIGNED),
+    case("keys: the last deleted", "DELETE FROM proof.keys WHERE number = 2", SIGNED),
+    hidden(
+        "keys: one more, which has not signed",
+        f"INSERT INTO proof.keys SELECT 1, 3, '{Signer(ORIGIN, b'3' * 32).verifier}', now(), size FROM proof.trees",
+        "a sealer may have begun with it; the one with the old key does not sign any more, and says why",
+    ),
+    case("checkpoints.log: of another log", f"UPDATE proof.checkpoints SET log = 2 WHERE {_NEWEST}", SIGNED),
+    case("checkpoints.size: another", f"UPDATE proof.checkpoints SET size = size - 1 WHERE {_NEWEST}", HEADS, SIGNED),
+    case(
+        "checkpoints.size: beyond the tree",
+        f"UPDATE proof.checkpoints SET size = size + 1 WHERE {_NEWEST}",
+        HEADS,
+        SIGNED,
+    ),
+    case("checkpoints.root: another", f"UPDATE proof.checkpoints SET root = sha256('x') WHERE {_NEWEST}", SIGNED),
+    case(
+        "checkpoints.note: another text",
+        f"UPDATE proof.checkpoints SET note = replace(note, 'example', 'examine') WHERE {_NEWEST}",
+        SIGNED,
+    ),
+    case(
+        "checkpoints.note: that of another size",
+        "UPDATE proof.checkpoints SET note = (SELECT o.note FROM proof.checkpoints o ORDER BY o.size LIMIT 1)",
+        SIGNED,
+    ),
+    case("checkpoints.note: no note", f"UPDATE proof.checkpoints SET note = 'x' WHERE {_NEWEST}", SIGNED),
+    hidden(
+        "checkpoints.signed_at: another",
+        "UPDATE proof.checkpoints SET signed_at = '2020-01-01'",
+        "no signature of the log covers it: a witness signs the time",
+    ),
+    hidden(
+        "checkpoints: the first deleted",
+        "DELETE FROM proof.checkpoints WHERE size = (SELECT min(size) FROM proof.checkpoints)",
+        "proofs are computed from the tiles: whoever kept that head still gets them",
+    ),
+    hidden(
+        "checkpoints: the newest deleted, with its cosignature",
+        f"DELETE FROM proof.cosignatures; DELETE FROM proof.checkpoints WHERE {_NEWEST}",
+        KEPT_HEAD,
+    ),
+    case("trees.heads: before what was signed", "UPDATE proof.trees SET heads = heads - 1", HEADS),
+    case("trees.streams: one more", "UPDATE proof.trees SET streams = streams + 1", HEADS),
+    case(
+        "checkpoints.streams: another",
+        f"UPDATE proof.checkpoints SET streams = streams + 1 WHERE {_NEWEST}",
+        HEADS,
+        SIGNED,
+    ),
+    case(
+        "checkpoints.heads_root: another",
+        f"UPDATE proof.checkpoints SET heads_root = sha256('x') WHERE {_NEWEST}",
+        HEADS,
+        SIGNED,
+    ),
+    case(
+        "checkpoints.heads_root: none",
+        f"UPDATE proof.checkpoints SET heads_root = NULL, streams = NULL WHERE {_NEWEST}",
+        SIGNED,
+    ),
+    case("heads.log: of another log", f"UPDATE proof.heads SET log = 2 WHERE {_BUCKET}", HEADS, SIGNED),
+    case("heads.bucket: another", f"UPDATE proof.heads SET bucket = {_EMPTY} WHERE {_BUCKET}", HEADS),
+    case("heads.size: later", f"UPDATE proof.heads SET size = size + 100000 WHERE {_BUCKET}", HEADS),
+    case(
+        "heads.heads: another version",
+        f"UPDATE proof.heads SET heads = set_byte(heads, 39, get_byte(heads, 39) + 1) WHERE {_BUCKET}",
+        HEADS,
+    ),
+    case("heads: a bucket deleted", f"DELETE FROM proof.heads WHERE {_BUCKET}", HEADS),
+    case(
+        "heads: a bucket more",
+        f"INSERT INTO proof.heads SELECT log, {_EMPTY}, size, heads FROM proof.heads ORDER BY size LIMIT 1",
+        HEADS,
+    ),
+    case("head_tiles.log: of another log", "UPDATE proof.head_tiles SET log = 2 WHERE level = 1", HEADS, SIGNED),
+    case(
+        "head_tiles.level: another",
+        "DELETE FROM proof.head_tiles WHERE level = 0 AND number = 0; UPDATE proof.head_tiles SET level = 0 WHERE"
+        " level = 1",
+        HEADS,
+    ),
+    case(
+        "head_tiles.number: another",
+        "DELETE FROM proof.head_tiles WHERE level = 0 AND number = 1; UPDATE proof.head_tiles SET number = 1 WHERE"
+        " level = 0 AND number = 0",
+        HEADS,
+    ),
+    case("head_tiles.size: later", "UPDATE proof.head_tiles SET size = size + 100000 WHERE level = 1", HEADS),
+    case(
+        "head_tiles.hashes: another",
+        "UPDATE proof.head_tiles SET hashes = set_byte(hashes, 5, 255 - get_byte(hashes, 5)) WHERE level = 1",
+        HEADS,
+    ),
+    case("cosignatures.log: of another log", "UPDATE proof.cosignatures SET log = 2", SIGNED),
+    case(
+        "cosignatures.witness: another key",
+        f"UPDATE proof.cosignatures SET witness = '{Signer('witness.example', b'3' * 32, COSIGNATURE).verifier}'",
+        SIGNED,
+    ),
+    case(
+        "cosignatures.size: another",
+        "UPDATE proof.cosignatures SET size = (SELECT min(size) FROM proof.checkpoints)",
+        SIGNED,
+    ),
+    case("cosignatures.size: of no checkpoint", "UPDATE proof.cosignatures SET size = size - 1", SIGNED),
+    case("cosignatures.line: another", "UPDATE proof.cosignatures SET line = '— witness.example eHl6enk='", SIGNED),
+    case(
+        "cosignatures.signed_at: later",
+        "UPDATE proof.cosignatures SET signed_at = signed_at + interval '1 s'",
+        SIGNED,
+    ),
+    hidden(
+        "cosignatures: deleted",
+        "DELETE FROM proof.cosignatures",
+        "whoever kept the note with the cosignature has it: a witness need not have signed",
+    ),
+    forked("proof: removed, and an answer changed", _ANSWER),
+    forked("proof: made anew with the key, after an answer was changed", _ANSWER, key=NEXT_KEY),
+    forked("proof: made anew with the key of before, after an answer was changed", _ANSWER, key=KEY),
+    forked("proof: made anew with another key, after an answer was changed", _ANSWER, key=b"3" * 32),
+    forked(
+        "proof: made anew with the key, after an event was rewritten with its row",
+        in_json("payload", "ref-1", "ref-9", "true")
+        + "; UPDATE read.transactions SET reference = 'ref-9' WHERE reference = 'ref-1'",
+        key=NEXT_KEY,
+    ),
+    case("grant: to change tiles", "GRANT UPDATE ON proof.tiles TO daybook_sealer", SCHEMA),
 ]
 
 READ: Final = [
@@ -2137,4 +2342,4 @@ SCHEMAS: Final = [
     case("schema: of another owner", "ALTER SCHEMA log OWNER TO daybook_api", SCHEMA),
 ]
 
-CASES: Final = (*LOGS, *EVENTS, *AGAINST_THE_RULES, *COMMANDS, *BESIDE, *READ, *SCHEMAS)
+CASES: Final = (*LOGS, *EVENTS, *AGAINST_THE_RULES, *COMMANDS, *BESIDE, *PROOF, *READ, *SCHEMAS)

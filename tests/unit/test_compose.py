@@ -265,6 +265,7 @@ def test_the_commands_that_the_documentation_shows_run_with_what_they_need() -> 
     needed = {
         "events": "DAYBOOK_AUDIT_DATABASE_URL",
         "replay": "DAYBOOK_AUDIT_DATABASE_URL",
+        "export": "DAYBOOK_AUDIT_DATABASE_URL",
         "rebuild": "DAYBOOK_READ_OWNER_DATABASE_URL",
         "people first-administrator": "DAYBOOK_API_DATABASE_URL",
     }

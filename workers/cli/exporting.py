@@ -34,6 +34,7 @@ from workers.databases import LONG_STATEMENT_SECONDS, database
 from workers.exporters.files import new_file
 from workers.exporters.journal.exporting import Wanted, export_journal
 from workers.exporters.journal.formats import FormatName
+from workers.exporters.tiles import export_tiles
 from workers.exporters.views import FileFormat, export_views
 from workers.messages import action_recorded
 from workers.settings import Settings
@@ -169,6 +170,34 @@ def views(
         highlight=False,
         soft_wrap=True,
     )
+
+
+@exports.command("tiles")
+def tiles(
+    folder: Annotated[
+        Path, typer.Argument(file_okay=False, help="The folder to write to; it is made if it is not there")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Write the tiles and the newest checkpoint of the transparency log, as files that a web server can serve.
+
+    A file with a tile is written once and never changed. Run it again to add what was sealed since.
+    """
+    with (
+        database(settings_of_process()) as settings,
+        connect(
+            settings.audit_url(), application_name="daybook-export", statement_seconds=LONG_STATEMENT_SECONDS
+        ) as connection,
+    ):
+        done = export_tiles(connection, settings.log, folder)
+    if as_json:
+        print_json(done.as_json())
+    else:
+        out.print(
+            f"{folder} has the checkpoint of {done.origin} with {done.size} leaves; {done.tiles} tiles were added.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _date(given: datetime | None) -> date | None:

@@ -12,7 +12,8 @@ from api.commands.execution import checked_key
 from api.gateway.problems import Problem
 from domain.people.person.state import PERSON
 from eventstore.keys.rotation import rotate
-from eventstore.log.read import UnknownLogError, read_head
+from eventstore.log.read import read_head
+from eventstore.proof.store import read_tree, rename_tree
 from workers.cli.common import (
     FOUND,
     AsJson,
@@ -34,22 +35,54 @@ UPDATE credentials.sessions s SET ended_at = greatest(now(), s.opened_at), ended
 
 
 @app.command()
-def restored() -> None:
+def restored(
+    origin: Annotated[
+        str | None,
+        typer.Option(help="If the log is sealed: its name in checkpoints from now on, which was never used before"),
+    ] = None,
+    same_origin: Annotated[
+        bool,
+        typer.Option("--same-origin", help="Nothing was sealed after the moment that was restored: the name stays"),
+    ] = False,
+) -> None:
     """Tell a database that it was restored from a dump, before anything else uses it: its log begins a new epoch.
 
     Tokens and checkpoints of before may be of a history that is gone. Tokens are refused; projectors stop until
     `daybook rebuild`. All sessions of people end, because the dump may have refresh tokens that were used since.
+
+    Checkpoints of the transparency log that were signed after the dump show a history that is gone. So a log that is
+    sealed goes on under another origin.
     """
-    with owner_connection("restored") as (settings, connection):
+    if origin is not None and same_origin:
+        raise typer.BadParameter("the origin stays, or it is another one: leave one of the options out")
+    with owner_connection("restored") as (settings, connection), connection.transaction():
+        head = read_head(connection, settings.log)
+        tree = read_tree(connection, head.log_number)
+        if tree is None and origin is not None:
+            fail(f"the log {settings.log} is not sealed: leave --origin out, and set DAYBOOK_PROOF_ORIGIN")
+        if tree is not None and origin is None and not same_origin:
+            fail(
+                f"the log is sealed as {tree.origin}, up to position {tree.size}: checkpoints that were signed after "
+                "this moment show a history that is gone. Give it another name with --origin, or say with "
+                "--same-origin that none was signed"
+            )
         row = connection.execute(
-            "UPDATE log.logs SET epoch = epoch + 1 WHERE name = %s RETURNING epoch, position", (settings.log,)
+            "UPDATE log.logs SET epoch = epoch + 1 WHERE log = %s RETURNING epoch, position", (head.log_number,)
         ).fetchone()
-        if row is None:
-            raise UnknownLogError(settings.log)
+        assert row is not None, "it was read"
         ended = connection.execute(_END_SESSIONS, (settings.log,)).rowcount
+        if tree is not None and origin is not None:
+            rename_tree(connection, head.log_number, origin)
     out.print(f"Log {settings.log} is in epoch {row[0]}, at position {row[1]}. Now: daybook rebuild", highlight=False)
     if ended:
         out.print(f"{ended} sessions of people have ended; they sign in again.", highlight=False)
+    if tree is not None and origin is not None:
+        out.print(
+            f"Its checkpoints were of {tree.origin}; from now on they are of {origin}. Tell whoever keeps them, and "
+            "change DAYBOOK_PROOF_ORIGIN if you set it.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @app.command()

@@ -4,7 +4,7 @@ Each witness has one request at a time, on a thread of its own, so that a slow o
 also the database, is for the thread that calls `turn`. A witness gets the newest checkpoint only: those that were
 signed while it was away are covered by the proof between the sizes.
 
-What a witness answers is not believed. A cosignature is kept if its key signed this checkpoint, at a time that can be.
+What a witness answers is not trusted. A cosignature is kept if its key signed this checkpoint, at a time that can be.
 After everything else there is a pause, and the next request.
 """
 
@@ -43,7 +43,7 @@ MOST_ANSWER_BYTES: Final = 16 * 1024
 """Of the body of an answer: a few lines of signatures, of which those of ML-DSA have 3,300 bytes."""
 MOST_SKEW: Final = timedelta(minutes=5)
 """How far the clock of a witness may differ from ours."""
-TOLD: Final = {
+MEANINGS: Final = {
     "unresolvable": "its name has no address",
     "too_slow": "it did not answer in time",
     "tls": "its certificate is not accepted",
@@ -208,9 +208,9 @@ class Asker:
             raise AskError("wrong", f"answers {CONFLICT} with the size {size} to a request from {one.old}")
         if size < one.cosigned:
             forgot = "it has forgotten what it signed, and its cosignatures are worth less; ask who runs it"
-            self._tell(one, AskError("back", f"{said}, and it has cosigned {one.cosigned}: {forgot}"))
+            self._log_failure(one, AskError("back", f"{said}, and it has cosigned {one.cosigned}: {forgot}"))
         elif not self._signed(size):
-            self._tell(one, AskError("ahead", f"{said}, of which no checkpoint is kept here: {_ANOTHER}"))
+            self._log_failure(one, AskError("ahead", f"{said}, of which no checkpoint is kept here: {_ANOTHER}"))
         one.old, one.corrected = size, True
 
     def _signed(self, size: int) -> bool:
@@ -218,13 +218,13 @@ class Asker:
         return found is not None and found.size == size
 
     def _failed(self, one: _Asked, error: AskError) -> None:
-        """Say it, and pause. The next request is about the last cosignature that is kept: nothing is believed."""
+        """Say it, and pause. The next request is about the last cosignature that is kept: nothing else is trusted."""
         one.failures += 1
         one.failed_at, one.pause = self._clock(), pause_after(one.failures, self._chance())
         one.old, one.corrected = one.cosigned, False
-        self._tell(one, error, f"; it is asked again in {one.pause.total_seconds():.0f} seconds")
+        self._log_failure(one, error, f"; it is asked again in {one.pause.total_seconds():.0f} seconds")
 
-    def _tell(self, one: _Asked, error: AskError, more: str = "") -> None:
+    def _log_failure(self, one: _Asked, error: AskError, more: str = "") -> None:
         one.counts.failures[error.reason] += 1
         level = logging.ERROR if error.reason in _GRAVE else logging.WARNING
         logger.log(level, "the witness %s %s%s", one.witness.name, error, more)
@@ -285,7 +285,7 @@ def _answer_of(future: Future[Answer]) -> Answer:
     try:
         return future.result()
     except DeliveryError as error:
-        raise AskError("away", f"cannot be asked: {TOLD.get(error.cause, error.cause)}") from None
+        raise AskError("away", f"cannot be asked: {MEANINGS.get(error.cause, error.cause)}") from None
     except Exception as fault:
         logger.error("asking a witness failed with %s", traceback_of(fault))
         raise AskError("away", "cannot be asked: there is an error in Daybook") from None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from threading import Event
 from typing import Final
 
-from eventstore.log.read import read_head, read_uuid
+from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
 from eventstore.postgres.ownership import Ownership, Purpose
 from projections.engine.follow import end_when_silent
@@ -83,7 +83,7 @@ def _seal_connected(
         ownership = Ownership(connection, SEALING, log_number, [settings.log])
         if not ownership.wait(stop, OWNED_SECONDS, SILENT_SECONDS, outage.ended):
             return
-        signers = signers_of(origin_of(settings.proof_origin, read_uuid(connection, log_number)), keys)
+        signers = signers_of(origin_of(connection, log_number, settings.proof_origin), keys)
         pace = timedelta(seconds=settings.proof_seconds)
         heads_pace = timedelta(seconds=settings.proof_heads_seconds)
         sealer = Sealer(connection, settings.log, log_number, signers, clock, pace, heads_pace, counts=counts)

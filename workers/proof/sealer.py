@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Any, Final
-from uuid import UUID
 
 from psycopg import Connection
 
-from eventstore.log.read import read_head
+from eventstore.log.read import read_head, read_uuid
 from eventstore.proof.checkpoints import Checkpoint
 from eventstore.proof.heads import TOP, Heads, line_of, root_of_top
 from eventstore.proof.merkle import HASH_BYTES, ProofError
@@ -44,7 +43,7 @@ from eventstore.proof.store import (
 )
 from eventstore.proof.tiles import Edge
 from workers.databases import one_moment
-from workers.proof.heads import HEADS_WINDOW, bring_heads
+from workers.proof.heads import FEW, HEADS_WINDOW, bring_heads
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +66,12 @@ class Counts:
     heads: int = 0  # the size of the last checkpoint with heads of streams
 
 
-def origin_of(origin: str | None, uuid: UUID) -> str:
-    """The origin of a log: that of the setting, or one made of its UUID."""
-    return f"daybook/{uuid}" if origin is None else origin
+def origin_of(connection: Connection[Any], log_number: int, origin: str | None) -> str:
+    """The origin of a log: that of the setting, that of its tree, or one made of its UUID."""
+    if origin is not None:
+        return origin
+    tree = read_tree(connection, log_number)
+    return f"daybook/{read_uuid(connection, log_number)}" if tree is None else tree.origin
 
 
 def signers_of(origin: str, keys: Sequence[bytes]) -> list[Signer]:
@@ -84,8 +86,9 @@ def signers_of(origin: str, keys: Sequence[bytes]) -> list[Signer]:
 class Sealer:
     """Seals one log on a connection that acts as `daybook_sealer`.
 
-    `pace` is the least time between two checkpoints, and `heads_pace` between two with heads of streams. Raises
-    `SealError`, and `TRANSIENT` errors of the connection; a new sealer goes on from there.
+    `pace` is the least time between two checkpoints. One commits to the heads of streams if at most `few` events came
+    after the last one that did, or `heads_pace` has passed since. Raises `SealError`, and `TRANSIENT` errors of the
+    connection; a new sealer goes on from there.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Sealer:
         counts: Counts | None = None,
         window: int = WINDOW,
         heads_window: int = HEADS_WINDOW,
+        few: int = FEW,
     ) -> None:
         self._connection = connection
         self._log = log
@@ -112,6 +116,7 @@ class Sealer:
         self._window = window
         self._heads_pace = heads_pace
         self._heads_window = heads_window
+        self._few = few
         self._edge = self._begun()
         self._look()
 
@@ -211,10 +216,14 @@ class Sealer:
     def _passed(self, last: StoredCheckpoint | None, pace: timedelta) -> bool:
         return last is None or not timedelta(0) <= self._clock() - last.signed_at < pace
 
+    def _heads_due(self) -> bool:
+        few = self._edge.size - self._counts.heads <= self._few
+        return few or self._passed(self._last_with_heads, self._heads_pace)
+
     def _sign(self, stop: Event) -> None:
         if self._edge.size == (0 if self._last is None else self._last.size):
             return
-        heads = self._heads(stop) if self._passed(self._last_with_heads, self._heads_pace) else None
+        heads = self._heads(stop) if self._heads_due() else None
         root = self._edge.root()
         lines = () if heads is None else (line_of(heads),)
         note = Checkpoint(self._signers[0].name, self._edge.size, root, lines).sign(self._signers)

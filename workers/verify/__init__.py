@@ -3,7 +3,7 @@
 `verify` runs every check and reports what each covered and found. The modules: `log` (set-based questions about events
 and commands), `commands` (every event decoded, every recorded answer, the rules beside other events of a unit),
 `streams` (the rules of each aggregate), `parts` and `processes` (those two in several processes), `snapshots`, `keys`,
-`schema`, `report`, `printing`.
+`schema`, `tree` and `heads` (of the transparency log), `report`, `printing`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from projections.engine.verify import PATIENCE_SECONDS, verify_tables
 from projections.registry import PROJECTIONS
 from workers.verify.codes import CODES_FIT, check_codes
 from workers.verify.commands import Walk, checks_of
+from workers.verify.heads import HEADS, check_heads
 from workers.verify.keys import KEYS_OPEN, check_keys
 from workers.verify.log import QUESTIONS, READABLE, Log, ask, open_log
 from workers.verify.parts import Examined, divide, examine
@@ -29,6 +30,7 @@ from workers.verify.report import Check, Tally, VerifyReport
 from workers.verify.schema import SCHEMA, check_schema
 from workers.verify.snapshots import SNAPSHOTS_HOLD, check_snapshots
 from workers.verify.streams import STREAMS_KEEP_RULES
+from workers.verify.tree import SIGNED, SealedLeaves, check_tree
 
 
 def verify(
@@ -72,8 +74,14 @@ def verify(
             checks.append(check_schema(connection, PROJECTIONS))
             progress(STREAMS_KEEP_RULES)
             checks = [*sum_of(opened, results()), *checks]
+            progress(SIGNED)
+            checks.append(check_tree(connection, head.log_number))
+            progress(HEADS)
+            checks.append(check_heads(connection, head.log_number))
             progress(leaf.DIGEST)
-            digest = leaf.digest(connection, head.log_number, head.position)
+            sealed = SealedLeaves(connection, head.log_number)
+            digest = leaf.digest_of(sealed.passing(leaf.windows(connection, head.log_number, head.position)))
+            checks.append(sealed.check(opened.totals.events))
     finally:
         connection.isolation_level = before
     progress("read tables equal a fresh fold")

@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from eventstore.log.leaf import leaf_hash
+from eventstore.postgres.connect import connect
 from eventstore.proof.checkpoints import Checkpoint, open_checkpoint
 from eventstore.proof.merkle import (
     HASH_BYTES,
@@ -26,7 +27,13 @@ from eventstore.proof.merkle import (
     verify_inclusion,
 )
 from eventstore.proof.notes import Signer
+from eventstore.proof.store import read_leaves, tile_reader
 from eventstore.proof.tiles import Edge, Tile, parse_path, reader_of, width_at
+from tests.support.ledger import deposit, ledger_on
+from tests.support.postgres import Database
+from tests.support.sealing import KEY, sealing_on
+from tests.support.sealing import ORIGIN as SEALED_ORIGIN
+from workers.exporters.tiles import export_tiles
 
 PROGRAM: Final = Path(__file__).parents[2] / "support" / "proof_in_go"
 SECONDS: Final = 300
@@ -127,6 +134,43 @@ def test_go_verifies_ours_and_we_verify_what_go_made(program: Path, leaves: list
     for one in made["Consistency"]:
         old, new = hashes_of([one["OldRoot"], one["NewRoot"]])
         verify_consistency(one["Old"], one["New"], old, new, hashes_of(one["Proof"]))
+
+
+def test_go_reads_a_tree_from_exported_files(program: Path, database18: Database, tmp_path: Path) -> None:
+    with ledger_on(database18) as ledger, sealing_on(database18, window=1_000) as sealing:
+        account = ledger.account()
+        for _ in range(150):
+            ledger.accepted(deposit(account, 100))
+        assert sealing.sealer().turn()
+        head = sealing.last()
+        assert head is not None
+        export_tiles(sealing.connection, "main", tmp_path)
+        nodes = reader_of(head.size, tile_reader(sealing.connection, sealing.log_number))
+        leaves = read_leaves_of(database18, head.size)
+        inclusion = [
+            {"Index": index, "Size": head.size, "Leaf": leaf_hash(leaves[index]), "Root": head.root,
+             "Proof": inclusion_proof(index, head.size, nodes)}
+            for index in (0, 255, 256, head.size - 1)
+        ]  # fmt: skip
+    tiles = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("tile/**/*")
+             if path.is_file()}  # fmt: skip
+    theirs = {
+        "Verifier": str(Signer(SEALED_ORIGIN, KEY).verifier),
+        "Note": (tmp_path / "checkpoint").read_text(),
+        "Tiles": tiles,
+        "Inclusion": inclusion,
+        "Consistency": [],
+    }
+    request = {"Theirs": theirs, "Signer": THEIRS.secret_text, "Origin": ORIGIN, "Leaves": leaves}
+    done = run(program, request)
+    assert done.returncode == 0, done.stderr.decode()
+    tiles["tile/0/000"] = bytes(32) + tiles["tile/0/000"][32:]
+    assert run(program, request).returncode == 1
+
+
+def read_leaves_of(database: Database, size: int) -> list[bytes]:
+    with connect(database.url, application_name="test") as connection:
+        return read_leaves(connection, 1, 0, size)
 
 
 @pytest.mark.parametrize("part", ["note", "tile", "inclusion", "consistency"])

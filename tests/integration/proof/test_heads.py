@@ -136,6 +136,25 @@ def test_heads_are_committed_at_a_pace_of_their_own(database: Database, ledger: 
         assert sealing.counts.signed == 7
 
 
+def test_few_events_have_heads_at_once(database: Database, ledger: Ledger, owner: Connection[Any]) -> None:
+    """So the last events of a log that falls silent have heads: no later checkpoint would bring them."""
+    with sealing_on(database, window=1_000, heads_window=1_000) as sealing:
+        ledger.account()
+        sealing.sealer().turn()
+        before = sealing.counts.heads
+        for _ in range(3):
+            ledger.account()
+        added = read_head(sealing.connection, "main").position - before
+        sealing.few, sealing.now = added - 1, sealing.now + PACE
+        sealing.sealer().turn()
+        assert sealing.counts.heads == before, "more than few"
+        ledger.account()
+        sealing.few, sealing.now = read_head(sealing.connection, "main").position - before, sealing.now + PACE
+        assert sealing.few < 2 * added
+        sealing.sealer().turn()
+        assert sealing.counts.heads == assert_heads_are_right(sealing, owner) == before + sealing.few
+
+
 def test_a_clock_that_was_put_back_does_not_stop_the_heads(database: Database, ledger: Ledger) -> None:
     with sealing_on(database) as sealing:
         sealer = sealing.sealer()

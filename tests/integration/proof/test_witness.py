@@ -6,8 +6,10 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import httpx
 import pytest
@@ -18,10 +20,11 @@ from eventstore.proof.cosignatures import Witness, signed_at
 from eventstore.proof.notes import Signer
 from tests.support.merkle import hashes_of
 from tests.support.witnessing import BEGIN, LOG, NAME, WITNESS, MemoryLog, Running, witness_on
-from workers.witness.heads import Heads, HeadsError, make_heads
+from workers.witness.heads import Head, Heads, HeadsError, make_heads
 from workers.witness.serving import FILE
 
 KEY = Witness(WITNESS.verifier)
+TOGETHER_SECONDS = 0.5
 OTHER = Signer(LOG.name, b"o" * 32)
 HASH = hashlib.sha256(LOG.name.encode()).hexdigest()
 
@@ -211,6 +214,24 @@ def test_of_requests_at_once_each_continues_the_one_before(tmp_path: Path) -> No
             assert len(signed) == 1
             assert {answer.text for answer in answers if answer.status_code == 409} == {f"{signed[0]}\n"}
             old = signed[0]
+
+
+def test_a_request_does_not_read_what_another_is_about_to_replace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The race of the specification: both would read the same size. Where they cannot, the first does not wait long."""
+    both, read = Barrier(2), Heads.read
+
+    def read_together(heads: Heads, origin: str) -> Head | None:
+        found = read(heads, origin)
+        with suppress(BrokenBarrierError):
+            both.wait(TOGETHER_SECONDS)
+        return found
+
+    monkeypatch.setattr(Heads, "read", read_together)
+    with witness_on(tmp_path) as witness, ThreadPoolExecutor(2) as threads:
+        answers = threads.map(lambda size: witness.asked(MemoryLog().request(0, size)).status_code, (5, 9))
+        assert sorted(answers) == [200, 409]
 
 
 def test_after_a_restart_it_goes_on(tmp_path: Path) -> None:

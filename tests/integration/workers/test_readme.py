@@ -32,6 +32,9 @@ def test_the_first_minute() -> None:
         command = binaries / "daybook"
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m workers.cli "$@"\n')
         command.chmod(0o755)
+        verifier = binaries / "daybook-verify"
+        verifier.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m workers.daybook_verify "$@"\n')
+        verifier.chmod(0o755)
         with started("up", env=env) as process:
             read_until(process, "Ctrl-C")
             done = subprocess.run(
@@ -46,6 +49,7 @@ def test_the_first_minute() -> None:
             process.terminate()
             process.wait()
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Everything that could be checked holds." in done.stdout
     deposit, first, again, refused, *audited = done.stdout.splitlines()
     payouts = [orjson.loads(line) for line in audited[-3:]]
     assert [(payout["key"], payout["status"]) for payout in payouts] == [

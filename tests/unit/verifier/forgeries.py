@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from eventstore.log.leaf import StoredEvent, leaf
+from eventstore.log.leaf import StoredEvent, command_record, leaf
 from eventstore.proof.checkpoints import Checkpoint
 from eventstore.proof.notes import Signer
 from tests.support.bundles import (
@@ -252,6 +252,25 @@ HEADS: Final = [
     ),
 ]
 
+CHECKPOINTS: Final = [
+    Forgery(
+        "keys of another log",
+        LOG,
+        ["the bundle is of the log 'ledger.example/main', and the keys that you trust are of 'else.example'"],
+        {"keys": [TRUSTED._replace(name="else.example")]},
+    ),
+    Forgery(
+        "a key from the future",
+        edited(LOG, lambda lines: lines[1]["key"].update(since="2027-01-01T00:00:00Z")),
+        ["signs since 2027-01-01T00:00:00Z, which is in the future"],
+    ),
+    Forgery(
+        "an earlier checkpoint that nobody signed",
+        edited(LOG, lambda lines: lines[3]["checkpoint"].update(note=Bundles(LEDGER, witnesses=()).note(3, [OTHER]))),
+        ["no key that you trust has signed the checkpoint of size 3"],
+    ),
+]
+
 # After a rotation: the new key signs from the size 10 on.
 ROTATED: Final = Bundles(LEDGER, keys=[(SIGNER, 0), (NEW_SIGNER, 10)], sizes=SIZES)
 BOTH: Final = (TRUSTED, NEW_TRUSTED)
@@ -478,10 +497,65 @@ def _wrong_heads(lines: list[Line]) -> list[Line]:
     """The heads of a log in which a stream ends earlier."""
     ledger = LEDGER.copy()
     del ledger.events[-1]
-    wrong = Bundles(ledger).note(ledger.size, [SIGNER]).split("\n")[3]
+    return _with_extensions(lines, Bundles(ledger).note(ledger.size, [SIGNER]).split("\n")[3])
+
+
+def _without_heads(lines: list[Line]) -> list[Line]:
+    return _with_extensions(lines)
+
+
+def _with_extensions(lines: list[Line], *extensions: str) -> list[Line]:
     text = Bundles(LEDGER).note().split("\n\n")[0].split("\n")
-    note = Checkpoint(ORIGIN, LEDGER.size, b64decode(text[2]), (wrong,)).sign([SIGNER])
+    note = Checkpoint(ORIGIN, LEDGER.size, b64decode(text[2]), extensions).sign([SIGNER])
     return edited(lines, lambda copy: copy[_last_checkpoint(copy)]["checkpoint"].update(note=str(note)))
+
+
+class _OtherHashes(Ledger):
+    """A log in which an event names another record than the others of its unit."""
+
+    def leaves(self) -> list[bytes]:
+        leaves = super().leaves()
+        leaves[SHARE - 1] = leaves[SHARE - 1][:-32] + bytes(32)
+        return leaves
+
+
+def _with_unit(*events: tuple[str, str, dict[str, Any]]) -> Ledger:
+    """The log with one more unit."""
+    ledger = LEDGER.copy()
+    ledger.unit("one-more", events)
+    return ledger
+
+
+def _of_unit(number: int, **columns: Any) -> Ledger:
+    """The log in which all events of a command have other columns."""
+    ledger, command = LEDGER, LEDGER.commands[number]
+    for event in LEDGER.events:
+        if event.unit_end == command.last_position:
+            ledger = ledger.change(event.position, **columns)
+    return ledger
+
+
+def _two_commands() -> Ledger:
+    ledger = LEDGER.copy()
+    ledger.commands.insert(1, replace(ledger.commands[0], key="z-second"))
+    return ledger
+
+
+def _both_records() -> list[Line]:
+    """The second command has the same unit as the first one."""
+    ledger = _two_commands()
+    lines = rewritten(ledger)
+    second = b64(command_record(ledger.log, ledger.commands[1]))
+    first = b64(command_record(ledger.log, ledger.commands[0]))
+    at = next(place for place, line in enumerate(lines) if "record" in line)
+    lines[at : at + 1] = [{"record": {"bytes": first}}, {"record": {"bytes": second}}]
+    return lines
+
+
+POST, DEBIT = "transaction.posted.v1", "account.debited.v1"
+_ENTRY: Final = {"transaction": "tx_x", "entry": 1, "amount": 1, "currency": "EUR", "value_date": "2026-12-01"}
+_ENTRIES: Final = [{"account": "acct_a", "side": side, "amount": 1, "currency": "EUR"} for side in ("debit", "credit")]
+_POSTING: Final = {"value_date": "2026-12-01", "entries": _ENTRIES}
 
 
 def _last_checkpoint(lines: list[Line]) -> int:
@@ -637,7 +711,76 @@ SIGNED: Final = [
         rewritten(_with_record(LEDGER, 4, rule="else")),
         ["the refusal of command 'too-much' differs from its record"],
     ),
+    Forgery(
+        "rewritten: a record of no unit",
+        [*rewritten(LEDGER), next(line for line in LOG if "record" in line)],
+        ["the record of command 'open-acct_a' is of no unit here"],
+    ),
+    Forgery("rewritten: two records of a unit", _both_records(), ["its unit has the records of 2 commands"]),
+    Forgery(
+        "rewritten: an opaque event with a record",
+        rewritten(_of_unit(0, encoding=1)),
+        ["a unit of opaque events has the record of a command"],
+    ),
+    Forgery(
+        "rewritten: metadata that is no JSON",
+        rewritten(_of_unit(0, metadata=b"x")),
+        ["the metadata cannot be read: it is not JSON"],
+    ),
+    Forgery(
+        "rewritten: a refusal that is no JSON",
+        rewritten(_of_unit(4, payload=b"x")),
+        ["the refusal cannot be read: it is not JSON"],
+    ),
+    Forgery(
+        "rewritten: an event that names another record than its unit",
+        rewritten(_OtherHashes(LEDGER.log, LEDGER.now, LEDGER.events, LEDGER.commands, LEDGER.versions)),
+        ["name different records of commands"],
+    ),
+    Forgery(
+        "rewritten: a unit that ends before its event",
+        rewritten(LEDGER.change(LEDGER.size, unit_end=LEDGER.size - 1)),
+        ["its unit ends at 16, before it"],
+    ),
+    Forgery(
+        "rewritten: a transaction that is posted twice in a unit",
+        rewritten(_with_unit(("tx_x", POST, _POSTING), ("tx_x", POST, _POSTING))),
+        ["tx_x is posted twice in its unit"],
+    ),
+    Forgery(
+        "rewritten: an entry twice in a unit",
+        rewritten(_with_unit(("acct_a", DEBIT, _ENTRY), ("acct_b", DEBIT, _ENTRY))),
+        ["entry 1 of 'tx_x' is there twice"],
+    ),
+    Forgery(
+        "rewritten: more entries than a unit can have",
+        rewritten(_with_unit(("tx_x", POST, {**_POSTING, "entries": _ENTRIES * 5_001}))),
+        ["its unit has over 10000 entries and cannot match"],
+    ),
+    Forgery(
+        "rewritten: no heads of streams",
+        _without_heads(rewritten(LEDGER)),
+        ["the last checkpoint does not commit to the heads of streams"],
+    ),
+    Forgery(
+        "rewritten: an earlier checkpoint of the true history beside it",
+        edited(
+            Bundles(_other_amount(), sizes=SIZES).stream("acct_a"),
+            lambda lines: lines[4]["checkpoint"].update(note=TRUE.note(10)),
+        ),
+        ["it is not proven that the tree of 3 leaves", "it is not proven that the tree of 10 leaves"],
+    ),
+    Forgery(
+        "rewritten: a version left out, in a stream",
+        Bundles(LEDGER.change(SHARE, version=3)).stream("acct_a"),
+        ["it has version 3, and version 2 is expected"],
+    ),
+    Forgery(
+        "an entry that cannot be read, in a statement",
+        with_leaf(STATEMENT, 1, of_column(_EVENT, payload=b"{}")),
+        ["the account.debited.v1 cannot be read: transaction is not a text"],
+    ),
     Forgery("rewritten: the heads of another log", _wrong_heads(rewritten(LEDGER)), [BAD_HEADS]),
 ]
 
-FORGERIES: Final = [*COLUMNS_CHANGED, *EVENTS, *HEADS, *ROTATION, *STATEMENTS, *SIGNED]
+FORGERIES: Final = [*COLUMNS_CHANGED, *EVENTS, *HEADS, *CHECKPOINTS, *ROTATION, *STATEMENTS, *SIGNED]

@@ -6,6 +6,7 @@ import ast
 import gzip
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -153,9 +154,9 @@ def test_the_head_is_kept_if_all_holds(capsys: pytest.CaptureFixture[str], bundl
 
 
 def test_the_clock(capsys: pytest.CaptureFixture[str], bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daybook_verify.time, "time_ns", lambda: 1_800_000_000 * 10**9)
+    monkeypatch.setattr("workers.daybook_verify.time.time_ns", lambda: 1_800_000_000 * 10**9)
     assert run(capsys, bundle)[0] == 0
-    monkeypatch.setattr(daybook_verify.time, "time_ns", lambda: 1_700_000_000 * 10**9)
+    monkeypatch.setattr("workers.daybook_verify.time.time_ns", lambda: 1_700_000_000 * 10**9)
     assert run(capsys, bundle)[0] == 1
 
 
@@ -223,3 +224,32 @@ def test_options_that_do_not_exist(bundle: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         main([str(bundle), "--colour"])
     assert ended.value.code == 2
+
+
+# The page for auditors
+
+PAGE: Final = FILE.parents[1] / "docs" / "howto" / "check-the-ledger.md"
+
+
+def test_the_page_names_options_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    helped = capsys.readouterr().out
+    blocks = re.findall(r"^```console\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    named = {option for block in blocks for option in re.findall(r"--[a-z]+", block)} - {"--help"}
+    assert named == {"--key", "--witness", "--witnesses", "--kept", "--keep"}
+    assert all(option in helped for option in named)
+
+
+def test_the_page_quotes_what_the_program_says(capsys: pytest.CaptureFixture[str], bundle: Path) -> None:
+    """Each line of the answer on the page is one of the program, and each sentence of the table one of its code."""
+    page, source = PAGE.read_text(encoding="utf-8"), FILE.read_text(encoding="utf-8")
+    _, shown, _ = run(capsys, bundle, "--key", KEY, *NOW)
+    (answer,) = re.findall(r"^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    lines = {" ".join(line.split()) for line in shown.splitlines()}
+    assert {" ".join(line.split()) for line in answer.splitlines()} - lines == {"…"}
+    table = page.split("| it says | which means |\n|---|---|\n")[1].split("\n\n")[0]
+    sentences = [row.split("|")[1].strip() for row in table.splitlines()]
+    parts = [part.strip() for sentence in sentences for part in sentence.split("…") if part.strip()]
+    assert len(parts) > len(sentences)
+    assert [part for part in parts if part not in source] == []
