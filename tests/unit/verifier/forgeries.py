@@ -339,7 +339,8 @@ def _less(text: str, cents: int) -> str:
 
 def _without_event(lines: list[Line]) -> None:
     """Leave the line and its event out."""
-    position = lines[-1]["statement"]["items"][-1]["position"]
+    last = lines[-1]["statement"]["items"][-1]
+    position = last["position"] + last["entry"]  # the line has the position of the transaction
     _shorter(-1)(lines)
     number = [event.position for event in LEDGER.events if event.stream == "acct_a"].index(position)
     _drop(number)(lines)
