@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 SEALING: Final = Purpose("seal", "log", SEALER_ROLE)
 ASKING: Final = Purpose("ask witnesses", "log", SEALER_ROLE)
+PENDING_SECONDS: Final = 0.1
+"""Between two looks while there are events that are not sealed."""
 OWNED_SECONDS: Final = 1.0
 """Between two looks whether the sealer that works has ended."""
 BUSY_SECONDS: Final = 0.1
@@ -91,7 +93,7 @@ def _seal_connected(
         logger.info("sealing the log %s; the key of its checkpoints is %s", settings.log, signers[0].verifier)
         while not stop.is_set():
             sealer.turn(stop)
-            stop.wait(min(IDLE_SECONDS, settings.proof_seconds))
+            stop.wait(PENDING_SECONDS if sealer.pending else min(IDLE_SECONDS, settings.proof_seconds))
 
 
 def _ask_connected(

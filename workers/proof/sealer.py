@@ -49,6 +49,8 @@ logger = logging.getLogger(__name__)
 
 WINDOW: Final = 20_000
 """Positions that are sealed by one statement: a tenth of a second."""
+PIECE: Final = 500
+"""Positions that are not left for the next checkpoint. Sealed at once, those of a second would hold up the appends."""
 
 
 class SealError(RuntimeError):
@@ -114,6 +116,7 @@ class Sealer:
         self._pace = pace
         self._counts = counts or Counts()
         self._window = window
+        self._piece = min(PIECE, window)
         self._heads_pace = heads_pace
         self._heads_window = heads_window
         self._few = few
@@ -121,7 +124,7 @@ class Sealer:
         self._look()
 
     def turn(self, stop: Event | None = None) -> bool:
-        """Seal up to the head of the log and sign it, if it is time, or seal what is a window or more. True if it did.
+        """Seal up to the head of the log and sign it, if it is time, or seal what is a piece or more. True if it did.
 
         A tile that is not full is written anew when it grows, so it grows with checkpoints and not with appends.
         """
@@ -134,12 +137,17 @@ class Sealer:
             )
         due = self._due()
         before = self._edge.size
-        while self._edge.size < head and (due or head - self._edge.size >= self._window) and not stop.is_set():
+        while self._edge.size < head and (due or head - self._edge.size >= self._piece) and not stop.is_set():
             self._seal(min(head, self._edge.size + self._window))
         if due and self._edge.size == head:
             self._sign(stop)
         self._counts.size, self._counts.head = self._edge.size, head
         return self._edge.size > before
+
+    @property
+    def pending(self) -> bool:
+        """Whether the last turn has left events that are not sealed."""
+        return self._edge.size < self._counts.head
 
     def _begun(self) -> Edge:
         origin = self._signers[0].name
