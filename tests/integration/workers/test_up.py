@@ -131,7 +131,7 @@ def tokens(folder: Path) -> dict[str, str]:
 
 def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) -> None:
     base = f"http://127.0.0.1:{port}"
-    env = of_its_own(folder, port) | {"DAYBOOK_PROOF_KEY": "A" * 43 + "=", "DAYBOOK_PROOF_SECONDS": "0.1"}
+    env = of_its_own(folder, port) | {"DAYBOOK_PROOF_SECONDS": "0.1"}
     with started("up", env=env) as process:
         message = read_until(process, UP)
         assert f"{base}/docs" in message
