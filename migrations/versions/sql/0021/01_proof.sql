@@ -22,7 +22,7 @@ CREATE TABLE proof.tiles (
     log    integer NOT NULL,
     level  smallint NOT NULL CHECK (level BETWEEN 0 AND 7),
     number bigint NOT NULL CHECK (number >= 0),
-    hashes bytea NOT NULL CHECK (octet_length(hashes) BETWEEN 32 AND 8192 AND octet_length(hashes) % 32 = 0),
+    hashes bytea NOT NULL CHECK (octet_length(hashes) >= 32 AND octet_length(hashes) <= 8192 AND octet_length(hashes) % 32 = 0),
     PRIMARY KEY (log, level, number)
 );
 ALTER TABLE proof.tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;  -- hashes do not become smaller
