@@ -29,7 +29,6 @@ from eventstore.proof.store import (
     head_proof,
     read_keys,
     read_leaves,
-    read_tree,
     tile_reader,
 )
 from eventstore.proof.tiles import Edge, reader_of
@@ -128,13 +127,13 @@ class Evidence:
         return bundle.encoded(lines())
 
     def _beginning(self, subject: Subject, last: StoredCheckpoint) -> Iterator[Line]:
-        tree = read_tree(self.connection, self.log_number)
-        assert tree is not None, "it has a checkpoint"
+        """The lines before the content. All names are that of the last checkpoint: a restored log has had others."""
         checkpoints = [*self._earlier(last), last]
         notes = [checkpoint_note(self.connection, self.log_number, one.size) for one in checkpoints]
-        yield bundle.header(subject, tree.origin, read_uuid(self.connection, self.log_number), last.size)
+        yield bundle.header(subject, last.origin, read_uuid(self.connection, self.log_number), last.size)
         for key in read_keys(self.connection, self.log_number):
-            yield bundle.key(key.verifier, key.since, key.size)
+            if parse_verifier(key.verifier).name == last.origin:
+                yield bundle.key(key.verifier, key.since, key.size)
         yield from map(bundle.witness, self._cosigned(notes))
         yield from map(bundle.checkpoint, notes)
         read = self._reader(last.size)
@@ -266,6 +265,14 @@ class Evidence:
                 raise EvidenceError(
                     f"The last checkpoint that commits to the heads of streams has {last.size} leaves, fewer than "
                     f"{size}: ask again once a later one is signed.",
+                    "checkpoint",
+                    size,
+                )
+            if found.origin != last.origin:
+                raise EvidenceError(
+                    f"The checkpoint of {size} leaves is of the log {found.origin}, and that of {last.size} leaves of "
+                    f"{last.origin}: the log was restored between them, and a bundle has checkpoints of one name. GET "
+                    "/v1/proof/consistency proves that the one is the beginning of the other.",
                     "checkpoint",
                     size,
                 )
