@@ -1693,9 +1693,10 @@ class Verification:
         return signers
 
     def _check_rotation(self, checkpoint: Checkpoint, signers: Signers, check: Check) -> None:
-        """After a key was replaced, the new one has to sign."""
+        """After a key was replaced, the new one has to sign. At the size where it took over, the old one may have."""
         in_force = [one for one in self._keys if one.size < checkpoint.size or one is self._keys[0]][-1]
-        if in_force.key not in signers.keys and signers.keys:
+        may_sign = {in_force.key, *(one.key for one in self._keys if one.size == checkpoint.size)}
+        if signers.keys and signers.keys.isdisjoint(may_sign):
             old = ", ".join(sorted(str(key) for key in signers.keys))
             check.find(
                 f"the checkpoint of size {checkpoint.size} is signed by {old}: an old key after its rotation; since "

@@ -155,6 +155,19 @@ def test_both_keys_sign_at_a_rotation() -> None:
     assert verified(bundles.log(), keys=[TRUSTED]).ok
 
 
+def test_the_first_checkpoint_of_a_new_key_can_be_of_the_size_at_which_it_took_over() -> None:
+    """The tree grows between two checkpoints, so nothing more is sealed before the new key signs."""
+
+    class Grown(Bundles):
+        def note(self, size: int | None = None, signers: Any = None) -> str:
+            return super().note(size, signers or [SIGNER if size == 3 else NEW_SIGNER])
+
+    ledger = small_ledger()
+    bundles = Grown(ledger, keys=[(SIGNER, 0), (NEW_SIGNER, ledger.size)], sizes=(3,))
+    report = verified(bundles.log(), keys=[TRUSTED, NEW_TRUSTED])
+    assert [str(finding) for finding in report.findings] == []
+
+
 def test_receipts() -> None:
     """The last event of a unit may come with the record of its command."""
     bundles = Bundles(small_ledger())
