@@ -149,10 +149,15 @@ class Evidence:
                 yield witness.verifier
 
     def _of_stream(self, head: HeadProof, last: StoredCheckpoint) -> Iterator[Line]:
-        version = 0
+        version, events = -1, 0  # streams of the eventsourcing library may count from 0
         while found := read_positions(self.connection, self.log_number, head.stream, version, last.size, WINDOW):
-            version = found[-1].version
+            version, events = found[-1].version, events + len(found)
             yield from self._proven([one.position for one in found], last)
+        if version != head.version or events < version:
+            raise ChangedError(
+                f"the stream {head.stream} was sealed at version {head.version}, and {events} of its events are left: "
+                "the log was changed; run daybook verify, and compare the log with a dump"
+            )
         yield bundle.head(head)
 
     def _with_record(self, record: bytes, positions: Sequence[int], last: StoredCheckpoint) -> Iterator[Line]:

@@ -26,7 +26,7 @@ from eventstore.postgres.connect import connect
 from eventstore.proof import bundle
 from eventstore.proof import evidence as writing
 from eventstore.proof.cosignatures import cosign
-from eventstore.proof.evidence import Evidence, EvidenceError
+from eventstore.proof.evidence import ChangedError, Evidence, EvidenceError
 from eventstore.proof.leaves import read_leaves_at
 from eventstore.proof.notes import COSIGNATURE, Signer, parse_note
 from eventstore.proof.store import read_leaves, rename_tree
@@ -588,6 +588,40 @@ def test_the_oldest_metadata_names_no_key(postgres18: Server) -> None:
             found = read(b"".join(Evidence(connection, sealing.log_number).of_event(size)))
             check(found)
             assert found.leaves[0].raw == leaf
+
+
+def test_a_stream_of_the_library_that_counts_from_0(postgres18: Server, tmp_path: Path) -> None:
+    with (
+        postgres18.database() as database,
+        ledger_on(database) as ledger,
+        sealing_on(database, now=BEGIN) as sealing,
+        connect(database.url, application_name="test") as connection,
+    ):
+        account = ledger.account(100)
+        connection.execute("UPDATE log.events SET version = version - 1, encoding = 1 WHERE stream = %s", (account,))
+        sizes_after(sealing)
+        evidence = Evidence(connection, sealing.log_number)
+        content = b"".join(evidence.of_stream(account))
+        assert [leaf.version for leaf in read(content).leaves] == [0, 1]
+        assert verified(content, tmp_path)["ok"]
+        connection.execute("DELETE FROM log.events WHERE stream = %s AND version = 1", (account,))
+        with pytest.raises(ChangedError, match=f"the stream {account} was sealed at version 1, and 1 of"):
+            list(evidence.of_stream(account))
+
+
+def test_an_event_of_a_stream_that_is_gone(postgres18: Server) -> None:
+    with (
+        postgres18.database() as database,
+        ledger_on(database) as ledger,
+        sealing_on(database, now=BEGIN) as sealing,
+        connect(database.url, application_name="test") as connection,
+    ):
+        account = ledger.account(100)
+        ledger.accepted(deposit(account, 100))
+        sizes_after(sealing)
+        connection.execute("DELETE FROM log.events WHERE stream = %s AND version = 2", (account,))
+        with pytest.raises(ChangedError, match=f"the stream {account} was sealed at version 3, and 2 of"):
+            list(Evidence(connection, sealing.log_number).of_stream(account))
 
 
 def test_leaves_are_found_by_key_as_they_are_by_position(world: World, auditor: Connection[Any]) -> None:

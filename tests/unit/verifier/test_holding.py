@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from tests.support.bundles import (
     Ledger,
     Line,
     encode,
+    leaf_lines,
     small_ledger,
     statement_of,
     verified,
@@ -192,6 +194,23 @@ def test_opaque_events() -> None:
     report = verified(Bundles(ledger).log())
     assert [str(finding) for finding in report.findings] == []
     assert "what the opaque events of the eventsourcing library say" in report.not_checked
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_no_opaque_event_of_a_stream_is_left_out(first: int) -> None:
+    ledger = Ledger()
+    for version in range(first, first + 4):
+        ledger.unit(f"n-{version}", [("thing", "Thing.Event", {})])
+        ledger = ledger.change(ledger.size, encoding=1, payload=b"\x80pickle", version=version)
+    ledger.commands.clear()
+    lines = Bundles(ledger).stream("thing")
+    report = verified(lines)
+    assert [str(finding) for finding in report.findings] == []
+    assert any("whether the stream has an event 0" in one for one in report.not_checked) == (first == 1)
+    *_, last = leaves = leaf_lines(lines)
+    for left_out in {*leaves[first == 0 :], last}:
+        found = [str(one) for one in verified([*lines[:left_out], *lines[left_out + 1 :]]).findings]
+        assert any("is expected" in one or "events are left out" in one for one in found), found
 
 
 def test_units_from_before_events_named_their_command() -> None:
