@@ -373,9 +373,7 @@ def test_a_stranger_verifies_the_whole_log(world: World, tmp_path: Path) -> None
     assert {check["name"] for check in report["checks"] if check["covered"]} >= OF_A_LOG
 
 
-def test_a_restored_log_has_the_name_under_which_each_checkpoint_was_signed(
-    postgres18: Server, tmp_path: Path
-) -> None:
+def test_a_restored_log_has_the_name_under_which_each_checkpoint_was_signed(postgres18: Server, tmp_path: Path) -> None:
     named = "daybook.example/after-the-restore"
     with (
         postgres18.database() as database,
