@@ -7,6 +7,7 @@ which should be in a transaction with one snapshot.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -118,11 +119,13 @@ class Evidence:
     # The lines
 
     def _bundle(self, subject: Subject, last: StoredCheckpoint, content: Iterator[Line]) -> Iterator[bytes]:
-        beginning = list(self._beginning(subject, last))
+        with _unchanged():
+            beginning = list(self._beginning(subject, last))
 
         def lines() -> Iterator[Line]:
             yield from beginning
-            yield from content
+            with _unchanged():
+                yield from content
 
         return bundle.encoded(lines())
 
@@ -250,7 +253,8 @@ class Evidence:
 
     def _head(self, stream: str) -> tuple[StoredCheckpoint, HeadProof]:
         last = self._with_heads()
-        found = head_proof(self.connection, self.log_number, stream)
+        with _unchanged():
+            found = head_proof(self.connection, self.log_number, stream)
         if found is None:
             raise EvidenceError(
                 f"There is no stream {stream} among the {last.size} events that are sealed with the heads of streams.",
@@ -296,6 +300,18 @@ class Evidence:
 
     def _reader(self, size: int) -> ReadNodes:
         return reader_of(size, tile_reader(self.connection, self.log_number))
+
+
+@contextmanager
+def _unchanged() -> Iterator[None]:
+    """Raise `ChangedError` where there is no proof, because the tree lacks hashes that it had."""
+    try:
+        yield
+    except ProofError as error:
+        raise ChangedError(
+            f"there is no proof: {error}; the tree was changed: run daybook verify, and restore the schema proof from "
+            "a dump"
+        ) from None
 
 
 _NONE: Final = (0, b"")

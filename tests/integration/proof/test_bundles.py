@@ -622,6 +622,23 @@ def test_an_event_of_a_stream_that_is_gone(postgres18: Server) -> None:
             list(Evidence(connection, sealing.log_number).of_stream(account))
 
 
+@pytest.mark.parametrize("table", ["tiles", "head_tiles"])
+def test_a_tree_that_lost_hashes_gives_a_sentence(postgres18: Server, table: str) -> None:
+    with (
+        postgres18.database() as database,
+        ledger_on(database) as ledger,
+        sealing_on(database, now=BEGIN) as sealing,
+        connect(database.url, application_name="test") as connection,
+    ):
+        account = ledger.account(100)
+        ledger.accepted(deposit(account, 100))
+        sizes_after(sealing)
+        connection.execute("ALTER TABLE proof.head_tiles DROP CONSTRAINT head_tiles_hashes_check")
+        connection.execute(f"UPDATE proof.{table} SET hashes = substr(hashes, 1, 32)")
+        with pytest.raises(ChangedError, match=r"there is no proof: .* run daybook verify"):
+            list(Evidence(connection, sealing.log_number).of_stream(account))
+
+
 def test_leaves_are_found_by_key_as_they_are_by_position(world: World, auditor: Connection[Any]) -> None:
     number = world.service.services.log_number
     positions = range(1, world.last + 1)
