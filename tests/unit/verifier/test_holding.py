@@ -251,7 +251,6 @@ FILES: Final = [
         bundles.command("ada", "too-much"),
     )
 ]
-UNPROVEN: Final = ("kind", "reference", "description", "description_erased", "parent", "relation", "counterparties")
 """Members of a line of a statement that the verifier says that it could not check."""
 
 
@@ -320,11 +319,14 @@ def _proven(lines: list[Any] | None) -> Any:
             line["checkpoint"]["note"] = line["checkpoint"]["note"].split("\n\n")[0]
         statement = line.get("statement")
         if isinstance(statement, dict):
-            for name in ("owner", "name"):
-                statement.pop(name, None)
+            for name in set(statement) - {
+                *daybook_verify.CHECKED_OF_STATEMENT,
+                "items",
+            }:
+                del statement[name]
             for item in statement["items"]:
-                for name in (*UNPROVEN, "counterparties_in_all"):
-                    item.pop(name, None)
+                for name in set(item) - set(daybook_verify.CHECKED_OF_LINE):
+                    del item[name]
         if "witness" not in line:
             proven.append(line)
     proven.pop()  # its number of lines
