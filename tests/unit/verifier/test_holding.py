@@ -251,7 +251,6 @@ FILES: Final = [
         bundles.command("ada", "too-much"),
     )
 ]
-"""Members of a line of a statement that the verifier says that it could not check."""
 
 
 @settings(max_examples=400, deadline=None)
