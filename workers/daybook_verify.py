@@ -1385,6 +1385,7 @@ class Verification:
         self._seen: list[SeenAt] = []
         self._last: Leaf | None = None
         self._versions = 0  # of the only stream, as far as they are contiguous
+        self._first_version = 0  # of the only stream
 
     def run(self, file: IO[bytes]) -> Report:
         """Read a bundle and report on it. Raises `OSError`."""
@@ -1693,9 +1694,10 @@ class Verification:
         return signers
 
     def _check_rotation(self, checkpoint: Checkpoint, signers: Signers, check: Check) -> None:
-        """After a key was replaced, the new one has to sign."""
+        """After a key was replaced, the new one has to sign. At the size where it took over, the old one may have."""
         in_force = [one for one in self._keys if one.size < checkpoint.size or one is self._keys[0]][-1]
-        if in_force.key not in signers.keys and signers.keys:
+        may_sign = {in_force.key, *(one.key for one in self._keys if one.size == checkpoint.size)}
+        if signers.keys and signers.keys.isdisjoint(may_sign):
             old = ", ".join(sorted(str(key) for key in signers.keys))
             check.find(
                 f"the checkpoint of size {checkpoint.size} is signed by {old}: an old key after its rotation; since "
@@ -1881,9 +1883,14 @@ class Verification:
         if leaf.stream != self.report.header["stream"]:
             self._of_tree.find(f"the event is of another stream, {leaf.stream[:80]!r}", self._number, leaf.position)
             return
-        self._opaque += leaf.encoding != JSON_EVENT
+        opaque = leaf.encoding != JSON_EVENT
+        self._opaque += opaque
+        if not self._contiguous.covered:
+            self._first_version = leaf.version
+            if opaque and not leaf.version:
+                self._versions = -1  # the eventsourcing library may count from 0
         self._contiguous.covered += 1
-        if leaf.encoding == JSON_EVENT and leaf.version != self._versions + 1:
+        if leaf.version != self._versions + 1:
             self._contiguous.find(
                 f"it has version {leaf.version}, and version {self._versions + 1} is expected",
                 self._number,
@@ -2000,6 +2007,8 @@ class Verification:
             yield "records of commands, whole units and sums of transactions: they need the events of other streams"
         if self._opaque + (self._units.opaque if kind in ("log", "command") else 0):
             yield "what the opaque events of the eventsourcing library say"
+        if kind == "stream" and self._opaque and self._first_version:
+            yield "whether the stream has an event 0: those of the eventsourcing library count from 0 or from 1"
         if kind in ("log", "command") and self._records.unnamed:
             yield f"which command {self._records.unnamed} units are of: they are from before events named its key"
         if self._statement is not None:

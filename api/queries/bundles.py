@@ -13,6 +13,7 @@ from starlette.responses import Response
 from api.gateway.documented import READ
 from api.gateway.problems import Problem
 from api.queries.responses import FileResponse
+from api.queries.snapshot import snapshot
 from api.services import services
 from eventstore.proof.bundle import MEDIA_TYPE, BundleError
 from eventstore.proof.evidence import MOST_SINCE, ChangedError, Evidence, EvidenceError
@@ -50,8 +51,7 @@ Write = Callable[[Evidence], Iterator[bytes]]
 
 def made(connection: Connection[Any], log_number: int, since: str | None, write: Write) -> bytes:
     """A bundle, read in one snapshot. Raises `Problem` where there is none or where it is too large."""
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    with snapshot(connection):
         try:
             return _bounded(write(Evidence(connection, log_number, _sizes(since))))
         except EvidenceError as error:

@@ -224,7 +224,7 @@ def get_inclusion(
 ) -> Response:
     """Get the proof that an event is in the tree of this size, or of the first checkpoint that covers it."""
     served = services(request)
-    with served.reads() as connection:
+    with served.reads() as connection, snapshot(connection):
         tree = _tree(connection, served.log_number)
         found = covering_checkpoint(connection, served.log_number, size or position)
         if size is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Query, Request
 from pydantic import Field, WithJsonSchema
 from starlette.responses import Response
@@ -27,7 +28,7 @@ from eventstore.log.read import read_head, read_last
 from projections.replay.causes import Causes
 from projections.replay.refused import explained
 from projections.replay.selection import Amounts, Selection, read_selected, steps_of
-from projections.replay.steps import States, Step, TooLongError
+from projections.replay.steps import States, TooLongError
 
 router = APIRouter(prefix="/v1/replay", tags=["log"])
 
@@ -35,6 +36,8 @@ MOST_PAGES = 50
 """Most pages of the log that one request searches, each of `limit` positions or events."""
 MOST_FOLDED = 100_000
 """Most events that one request folds for the states before its steps."""
+MOST_BYTES = 4 * 1024 * 1024
+"""Bytes of steps after which a page ends. The state of a chart with a thousand nodes has more than 100 KB."""
 
 
 AnyJson = Annotated[Any, WithJsonSchema({"type": ["string", "integer", "boolean", "array", "object", "null"]})]
@@ -184,7 +187,7 @@ def replay(
             raise Problem("malformed", str(error)) from None
     return json_response(
         {
-            "steps": [step.as_json() for step in steps],
+            "steps": steps,
             "upto": token(served.log, head.epoch, reached),
             "head": token(served.log, head.epoch, end),
         },
@@ -194,17 +197,22 @@ def replay(
 
 def _page(
     connection: Any, served: Services, selection: Selection, after: int, end: int, limit: int
-) -> tuple[list[Step], int]:
-    """At most `limit` steps, and how far the log was searched for them. Raises `TooLongError`."""
+) -> tuple[list[orjson.Fragment], int]:
+    """At most `limit` steps as JSON, and how far the log was searched for them. Raises `TooLongError`.
+
+    Steps are written one by one, so that their states are not held together.
+    """
     states = States(connection, served.log_number, served.codec, MOST_FOLDED)
-    steps: list[Step] = []
+    steps, size = list[orjson.Fragment](), 0
     for _ in range(MOST_PAGES):
         if after >= end:
             break
         page = read_selected(connection, served.log_number, selection, after, end, limit)
         for step in steps_of(served.codec, selection, states, page, end):
-            steps.append(step)
-            if len(steps) == limit:
+            written = bytes(json_response(step.as_json()).body)
+            steps.append(orjson.Fragment(written))
+            size += len(written)
+            if len(steps) == limit or size >= MOST_BYTES:
                 return steps, step.recorded.position
         after = min(page.upto, end)
     return steps, after

@@ -7,6 +7,7 @@ which should be in a transaction with one snapshot.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -29,7 +30,6 @@ from eventstore.proof.store import (
     head_proof,
     read_keys,
     read_leaves,
-    read_tree,
     tile_reader,
 )
 from eventstore.proof.tiles import Edge, reader_of
@@ -119,22 +119,24 @@ class Evidence:
     # The lines
 
     def _bundle(self, subject: Subject, last: StoredCheckpoint, content: Iterator[Line]) -> Iterator[bytes]:
-        beginning = list(self._beginning(subject, last))
+        with _unchanged():
+            beginning = list(self._beginning(subject, last))
 
         def lines() -> Iterator[Line]:
             yield from beginning
-            yield from content
+            with _unchanged():
+                yield from content
 
         return bundle.encoded(lines())
 
     def _beginning(self, subject: Subject, last: StoredCheckpoint) -> Iterator[Line]:
-        tree = read_tree(self.connection, self.log_number)
-        assert tree is not None, "it has a checkpoint"
+        """The lines before the content. All names are that of the last checkpoint: a restored log has had others."""
         checkpoints = [*self._earlier(last), last]
         notes = [checkpoint_note(self.connection, self.log_number, one.size) for one in checkpoints]
-        yield bundle.header(subject, tree.origin, read_uuid(self.connection, self.log_number), last.size)
+        yield bundle.header(subject, last.origin, read_uuid(self.connection, self.log_number), last.size)
         for key in read_keys(self.connection, self.log_number):
-            yield bundle.key(key.verifier, key.since, key.size)
+            if parse_verifier(key.verifier).name == last.origin:
+                yield bundle.key(key.verifier, key.since, key.size)
         yield from map(bundle.witness, self._cosigned(notes))
         yield from map(bundle.checkpoint, notes)
         read = self._reader(last.size)
@@ -150,10 +152,15 @@ class Evidence:
                 yield witness.verifier
 
     def _of_stream(self, head: HeadProof, last: StoredCheckpoint) -> Iterator[Line]:
-        version = 0
+        version, events = -1, 0  # streams of the eventsourcing library may count from 0
         while found := read_positions(self.connection, self.log_number, head.stream, version, last.size, WINDOW):
-            version = found[-1].version
+            version, events = found[-1].version, events + len(found)
             yield from self._proven([one.position for one in found], last)
+        if version != head.version or events < version:
+            raise ChangedError(
+                f"the stream {head.stream} was sealed at version {head.version}, and {events} of its events are left: "
+                "the log was changed; run daybook verify, and compare the log with a dump"
+            )
         yield bundle.head(head)
 
     def _with_record(self, record: bytes, positions: Sequence[int], last: StoredCheckpoint) -> Iterator[Line]:
@@ -246,7 +253,8 @@ class Evidence:
 
     def _head(self, stream: str) -> tuple[StoredCheckpoint, HeadProof]:
         last = self._with_heads()
-        found = head_proof(self.connection, self.log_number, stream)
+        with _unchanged():
+            found = head_proof(self.connection, self.log_number, stream)
         if found is None:
             raise EvidenceError(
                 f"There is no stream {stream} among the {last.size} events that are sealed with the heads of streams.",
@@ -269,6 +277,14 @@ class Evidence:
                     "checkpoint",
                     size,
                 )
+            if found.origin != last.origin:
+                raise EvidenceError(
+                    f"The checkpoint of {size} leaves is of the log {found.origin}, and that of {last.size} leaves of "
+                    f"{last.origin}: the log was restored between them, and a bundle has checkpoints of one name. GET "
+                    "/v1/proof/consistency proves that the one is the beginning of the other.",
+                    "checkpoint",
+                    size,
+                )
             checkpoints.append(found)
         return checkpoints
 
@@ -284,6 +300,18 @@ class Evidence:
 
     def _reader(self, size: int) -> ReadNodes:
         return reader_of(size, tile_reader(self.connection, self.log_number))
+
+
+@contextmanager
+def _unchanged() -> Iterator[None]:
+    """Raise `ChangedError` where there is no proof, because the tree lacks hashes that it had."""
+    try:
+        yield
+    except ProofError as error:
+        raise ChangedError(
+            f"there is no proof: {error}; the tree was changed: run daybook verify, and restore the schema proof from "
+            "a dump"
+        ) from None
 
 
 _NONE: Final = (0, b"")

@@ -48,6 +48,11 @@ class StoredCheckpoint:
     note: str
     signed_at: datetime
 
+    @property
+    def origin(self) -> str:
+        """What the log was named when it was signed. After a restore the tree has another name (`rename_tree`)."""
+        return self.note.partition("\n")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class StoredHeads:

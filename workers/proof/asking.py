@@ -163,6 +163,8 @@ class Asker:
         wait([one.answer for one in self._all if one.about is not None], seconds, FIRST_COMPLETED)
 
     def _ask(self, one: _Asked, last: StoredCheckpoint) -> None:
+        if one.cosigned and not self._signed(one.cosigned, last.origin):
+            one.cosigned = one.old = 0  # the log had another name then, before a restore
         try:
             nodes = reader_of(last.size, tile_reader(self._connection, self._log_number))
             proof = tuple(consistency_proof(one.old, last.size, nodes))
@@ -209,13 +211,14 @@ class Asker:
         if size < one.cosigned:
             forgot = "it has forgotten what it signed, and its cosignatures are worth less; ask who runs it"
             self._log_failure(one, AskError("back", f"{said}, and it has cosigned {one.cosigned}: {forgot}"))
-        elif not self._signed(size):
+        elif not self._signed(size, about.origin):
             self._log_failure(one, AskError("ahead", f"{said}, of which no checkpoint is kept here: {_ANOTHER}"))
         one.old, one.corrected = size, True
 
-    def _signed(self, size: int) -> bool:
+    def _signed(self, size: int, origin: str) -> bool:
+        """Whether a checkpoint of this size was signed under this name."""
         found = covering_checkpoint(self._connection, self._log_number, size)
-        return found is not None and found.size == size
+        return found is not None and (found.size, found.origin) == (size, origin)
 
     def _failed(self, one: _Asked, error: AskError) -> None:
         """Say it, and pause. The next request is about the last cosignature that is kept: nothing else is trusted."""

@@ -94,6 +94,17 @@ def test_a_request_folds_no_more_than_its_bound(service: Service, monkeypatch: p
     assert "daybook replay" in refused.json()["detail"]
 
 
+def test_a_page_ends_where_its_steps_have_too_many_bytes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = service.account("1.00")
+    asked: dict[str, Any] = {"account": account, "limit": 200}
+    whole = steps_of(service, **asked)
+    sizes = [len(orjson.dumps(step)) for step in whole]
+    monkeypatch.setattr(replay, "MOST_BYTES", sizes[0] + 1)
+    page = service.get("replay", role="audit", **asked).json()
+    assert page["steps"] == whole[:2], "the first fits, and the second is the one too many"
+    assert steps_of(service, **asked) == whole
+
+
 def test_the_commands_of_the_page_do_what_it_says(service18: Service, tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "tokens.txt").write_text(f"operator {TOKENS['operator']}\n")

@@ -20,7 +20,7 @@ from eventstore.proof.add_checkpoint import AddCheckpoint
 from eventstore.proof.checkpoints import Checkpoint, open_checkpoint
 from eventstore.proof.cosignatures import Witness, cosign
 from eventstore.proof.notes import COSIGNATURE, MOST_SIGNATURES, Signature, Signer, Verifier, parse_note
-from eventstore.proof.store import StoredCheckpoint
+from eventstore.proof.store import StoredCheckpoint, rename_tree
 from eventstore.proof.witnesses import (
     MOST_COSIGNATURES,
     checkpoint_note,
@@ -396,6 +396,28 @@ def test_a_witness_that_was_put_back_is_told_of_and_goes_on(
     assert made.failures() == {"back": 1}
     assert f"it cosigned 0 leaves of this log, and it has cosigned {first.size}: it has forgotten" in caplog.text
     assert made.stored() == [(str(WITNESS.verifier), last.size)]
+
+
+def test_a_log_with_another_name_after_a_restore_is_a_new_one_to_a_witness(
+    stack: ExitStack, database: Database, ledger: Ledger, tmp_path: Path
+) -> None:
+    named = "daybook.example/after-the-restore"
+    logs = LOG | {named: [signers_of(named, (KEY,))[0].verifier]}
+    witness = stack.enter_context(witness_on(tmp_path, logs))
+    made = asking(stack, database, ledger, witness.url)
+    asker = made.asker()
+    made.sealed()
+    witness.now = made.sealing.now
+    settle(asker)
+    with psycopg.connect(database.url) as owner:
+        rename_tree(owner, made.sealing.log_number, named)
+    made.sealing.origin = named
+    for again in (asker, made.asker()):
+        last = made.sealed()
+        witness.now = made.sealing.now
+        settle(again)
+        assert made.stored() == [(str(WITNESS.verifier), last.size)]
+        assert made.failures() == {}, "it has forgotten nothing"
 
 
 def test_a_size_that_was_never_signed_here_is_told_of(

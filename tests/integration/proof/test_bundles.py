@@ -26,10 +26,10 @@ from eventstore.postgres.connect import connect
 from eventstore.proof import bundle
 from eventstore.proof import evidence as writing
 from eventstore.proof.cosignatures import cosign
-from eventstore.proof.evidence import Evidence, EvidenceError
+from eventstore.proof.evidence import ChangedError, Evidence, EvidenceError
 from eventstore.proof.leaves import read_leaves_at
 from eventstore.proof.notes import COSIGNATURE, Signer, parse_note
-from eventstore.proof.store import read_leaves
+from eventstore.proof.store import read_leaves, rename_tree
 from eventstore.proof.witnesses import checkpoint_note, keep_cosignature
 from tests.integration.workers.running import daybook, environment
 from tests.samples.accounts import chart
@@ -333,11 +333,11 @@ def test_what_is_not_there_is_a_sentence(world: World, path: str, status: int, s
 # The verifier of a stranger
 
 
-def verified(content: bytes, folder: Path, *options: str) -> dict[str, Any]:
+def verified(content: bytes, folder: Path, *options: str, origin: str = ORIGIN) -> dict[str, Any]:
     """What `daybook-verify` reports on a bundle, with the key of the tests."""
     file = folder / "bundle.jsonl"
     file.write_bytes(content)
-    key = str(signers_of(ORIGIN, [KEY])[0].verifier)
+    key = str(signers_of(origin, [KEY])[0].verifier)
     command = [sys.executable, str(VERIFIER), str(file), "--key", key, "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     report: dict[str, Any] = json.loads(done.stdout)
@@ -371,6 +371,33 @@ def test_a_stranger_verifies_the_whole_log(world: World, tmp_path: Path) -> None
     report = verified(file.read_bytes(), tmp_path)
     assert report["ok"], report
     assert {check["name"] for check in report["checks"] if check["covered"]} >= OF_A_LOG
+
+
+def test_a_restored_log_has_the_name_under_which_each_checkpoint_was_signed(postgres18: Server, tmp_path: Path) -> None:
+    named = "daybook.example/after-the-restore"
+    with (
+        postgres18.database() as database,
+        ledger_on(database) as ledger,
+        sealing_on(database, now=BEGIN) as sealing,
+        connect(database.url, application_name="test") as connection,
+    ):
+        account = ledger.account()
+        old = sizes_after(sealing)
+        rename_tree(connection, sealing.log_number, named)
+        evidence = Evidence(connection, sealing.log_number)
+        for lines in (evidence.of_event(1), evidence.of_stream(account), evidence.of_log()):  # no other name has signed
+            report = verified(b"".join(lines), tmp_path)
+            assert report["ok"], report
+        ledger.accepted(deposit(account, 100))
+        sealing.origin = named
+        sealing.now += HEADS_PACE
+        new = sizes_after(sealing)
+        assert verified(b"".join(evidence.of_event(old)), tmp_path)["ok"]
+        for lines in (evidence.of_event(new), evidence.of_stream(account), evidence.of_log()):
+            report = verified(b"".join(lines), tmp_path, origin=named)
+            assert report["ok"], report
+        with pytest.raises(EvidenceError, match=f"of {old} leaves is of the log {ORIGIN}, and that of {new} leaves of"):
+            Evidence(connection, sealing.log_number, [old]).of_stream(account)
 
 
 # Who may
@@ -559,6 +586,57 @@ def test_the_oldest_metadata_names_no_key(postgres18: Server) -> None:
             found = read(b"".join(Evidence(connection, sealing.log_number).of_event(size)))
             check(found)
             assert found.leaves[0].raw == leaf
+
+
+def test_a_stream_of_the_library_that_counts_from_0(postgres18: Server, tmp_path: Path) -> None:
+    with (
+        postgres18.database() as database,
+        ledger_on(database) as ledger,
+        sealing_on(database, now=BEGIN) as sealing,
+        connect(database.url, application_name="test") as connection,
+    ):
+        account = ledger.account(100)
+        connection.execute("UPDATE log.events SET version = version - 1, encoding = 1 WHERE stream = %s", (account,))
+        sizes_after(sealing)
+        evidence = Evidence(connection, sealing.log_number)
+        content = b"".join(evidence.of_stream(account))
+        assert [leaf.version for leaf in read(content).leaves] == [0, 1]
+        assert verified(content, tmp_path)["ok"]
+        connection.execute("DELETE FROM log.events WHERE stream = %s AND version = 1", (account,))
+        with pytest.raises(ChangedError, match=f"the stream {account} was sealed at version 1, and 1 of"):
+            list(evidence.of_stream(account))
+
+
+def test_an_event_of_a_stream_that_is_gone(postgres18: Server) -> None:
+    with (
+        postgres18.database() as database,
+        ledger_on(database) as ledger,
+        sealing_on(database, now=BEGIN) as sealing,
+        connect(database.url, application_name="test") as connection,
+    ):
+        account = ledger.account(100)
+        ledger.accepted(deposit(account, 100))
+        sizes_after(sealing)
+        connection.execute("DELETE FROM log.events WHERE stream = %s AND version = 2", (account,))
+        with pytest.raises(ChangedError, match=f"the stream {account} was sealed at version 3, and 2 of"):
+            list(Evidence(connection, sealing.log_number).of_stream(account))
+
+
+@pytest.mark.parametrize("table", ["tiles", "head_tiles"])
+def test_a_tree_that_lost_hashes_gives_a_sentence(postgres18: Server, table: str) -> None:
+    with (
+        postgres18.database() as database,
+        ledger_on(database) as ledger,
+        sealing_on(database, now=BEGIN) as sealing,
+        connect(database.url, application_name="test") as connection,
+    ):
+        account = ledger.account(100)
+        ledger.accepted(deposit(account, 100))
+        sizes_after(sealing)
+        connection.execute("ALTER TABLE proof.head_tiles DROP CONSTRAINT head_tiles_hashes_check")
+        connection.execute(f"UPDATE proof.{table} SET hashes = substr(hashes, 1, 32)")
+        with pytest.raises(ChangedError, match=r"there is no proof: .* run daybook verify"):
+            list(Evidence(connection, sealing.log_number).of_stream(account))
 
 
 def test_leaves_are_found_by_key_as_they_are_by_position(world: World, auditor: Connection[Any]) -> None:

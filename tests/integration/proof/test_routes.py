@@ -10,13 +10,16 @@ from urllib.parse import parse_qsl
 
 import httpx
 import pytest
+from psycopg import Connection
 
+from api.system import proof
 from eventstore.log.leaf import leaf_hash
 from eventstore.proof.checkpoints import open_checkpoint
 from eventstore.proof.cosignatures import Witness, cosign
 from eventstore.proof.heads import HeadProof, heads_of, verify_head
 from eventstore.proof.merkle import verify_consistency, verify_inclusion
 from eventstore.proof.notes import Verifies, parse_note, parse_verifier
+from eventstore.proof.store import Tree, read_tree
 from eventstore.proof.witnesses import checkpoint_note, keep_cosignature
 from tests.support.merkle import naive_root
 from tests.support.postgres import Database, Server
@@ -206,3 +209,25 @@ def test_head_requests_are_as_get_requests(service: Service, sizes: list[int]) -
         assert got.status_code == 200
         for name in ("content-type", "content-length"):
             assert head.headers[name] == got.headers[name]
+
+
+def test_a_checkpoint_that_is_signed_during_a_request_is_for_the_next_one(
+    database: Database, service: Service, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sealing_on(database) as sealing:
+        last = sealing.last()
+        assert last is not None
+        sealing.now = last.signed_at + PACE
+        sealer = sealing.sealer()
+        service.account()
+
+        def read_before(connection: Connection[Any], log_number: int) -> Tree | None:
+            tree = read_tree(connection, log_number)
+            sealer.turn()
+            return tree
+
+        monkeypatch.setattr(proof, "read_tree", read_before)
+        position = sizes[-1] + 1
+        answer = service.get("proof/inclusion", position=position)
+        assert answer.json()["detail"] == f"No checkpoint covers position {position} yet."
+        assert service.get("proof/inclusion", position=position).json()["size"] == size_of(sealing)
