@@ -867,7 +867,17 @@ SHARES: Final = {"account.credited.v1": 1, "account.debited.v1": -1}
 """The events of entries on their accounts, with the sign of the amount."""
 OPENED: Final = "account.opened.v1"
 REFUSED: Final = "command.refused.v1"
+_OTHER_VERSION: Final = re.compile(
+    r"(transaction\.posted|account\.(credited|debited|opened))\.v(?!1$)[0-9A-Za-z.]{1,20}", re.ASCII
+)
+"""Types of events that say what this program checks, in a form that it does not know."""
 _SIDES: Final = {"credit": 1, "debit": -1}
+
+
+def refuse_other_version(leaf: Leaf) -> None:
+    """Raise `ValueError` for an event with money of a version that this program cannot read."""
+    if _OTHER_VERSION.fullmatch(leaf.type):
+        raise ValueError("this program knows version 1 alone, so get a newer one")
 
 
 def share_of(leaf: Leaf) -> tuple[tuple[str, int], Entry]:
@@ -1069,7 +1079,7 @@ class Units:
         unit.events += 1
         if leaf.encoding == JSON_EVENT:
             self._belongs(unit, leaf, line)
-            if leaf.type in SHARES or leaf.type == POSTED:
+            if leaf.type in SHARES or leaf.type == POSTED or _OTHER_VERSION.fullmatch(leaf.type):
                 self._money(unit, leaf, line)
         else:
             self.opaque += 1
@@ -1104,6 +1114,7 @@ class Units:
 
     def _money(self, unit: Unit, leaf: Leaf, line: int) -> None:
         try:
+            refuse_other_version(leaf)
             if leaf.type == POSTED:
                 entries = entries_of(leaf)
                 unit.entries += len(entries)
@@ -1189,6 +1200,7 @@ class Entries:
 
     def event(self, leaf: Leaf) -> None:
         """Take an event of the account. Raises `ValueError` with a reason."""
+        refuse_other_version(leaf)
         if leaf.type == OPENED:
             if self.opened:
                 raise ValueError("the account was opened before")

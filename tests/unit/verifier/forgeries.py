@@ -841,6 +841,16 @@ SIGNED: Final = [
         ["the log has events in JSON and opaque ones"],
     ),
     Forgery(
+        "rewritten: money of a version that this program does not know",
+        rewritten(_with_unit(("acct_a", "account.credited.v2", {"amount": 1}))),
+        ["the account.credited.v2 cannot be read: this program knows version 1 alone"],
+    ),
+    Forgery(
+        "rewritten: money of a version that this program does not know, in a statement",
+        Bundles(_with_unit(("acct_a", "account.credited.v2", {"amount": 1}))).statement(*DAYS),
+        ["the account.credited.v2 cannot be read: this program knows version 1 alone"],
+    ),
+    Forgery(
         "rewritten: an encoding that does not exist",
         rewritten(LEDGER.change(FROZEN, encoding=7)),
         ["it has the encoding 7, which does not exist"],
