@@ -55,6 +55,14 @@ MOST_INTEGER: Final = 2**63 - 1
 HASH_BYTES: Final = 32
 SHOWN: Final = 10
 """Most findings of a check that are shown. All of them are counted."""
+SHOWN_CHARACTERS: Final = 80
+"""Most characters that are shown of a text of the bundle. Control characters are escaped: they could forge a line."""
+MOST_NAME_CHARACTERS: Final = 1_000
+"""Most characters of the name of a stream, an actor and the like. It bounds what is kept in memory for a unit."""
+MOST_PROOF: Final = 64
+"""Most hashes of a proof: a tree has at most `MOST_INTEGER` leaves."""
+MOST_NOTES_BYTES: Final = 64 * 1024 * 1024
+"""Most bytes of all checkpoints."""
 TOLERANCE: Final = 10 * 60 * 1_000_000
 """Microseconds that a time may be after the clock of whoever verifies: clocks differ."""
 
@@ -165,7 +173,8 @@ class Report:
         """The report for a person, a line each."""
         if self.header:
             header = self.header
-            yield f"bundle of the kind {header['kind']}: log {header['origin']}, up to position {header['size']}"
+            asked = "".join(f", {name} {repr(header[name])[:SHOWN_CHARACTERS]}" for name in KINDS[header["kind"]])
+            yield f"bundle of the kind {header['kind']}{asked}: log {header['origin']}, up to position {header['size']}"
         if self.malformed is None:
             yield from _table("holds", [c for c in self.checks.values() if c.covered and not c.offences])
         if not self.ok:
@@ -407,6 +416,8 @@ def hashes_of(value: Any, what: str) -> list[bytes]:
     """The hashes of a proof. Raises `Malformed`."""
     if not isinstance(value, list):
         raise Malformed(f"{what} is not a list")
+    if len(value) > MOST_PROOF:
+        raise Malformed(f"{what} has {len(value)} hashes, and no proof has more than {MOST_PROOF}")
     hashes = [bytes_of(one, f"a hash of {what}") for one in value]
     if any(len(hash) != HASH_BYTES for hash in hashes):
         raise Malformed(f"{what} has a hash that does not have {HASH_BYTES} bytes")
@@ -636,6 +647,8 @@ def parse_leaf(raw: bytes, log: bytes) -> Leaf:
         raise Malformed("its bytes are not a canonical leaf") from None
     if (version, a, b, c, d, e, f) != (1, 16, 8, 8, 8, 8, 2) or length != len(commands) or length % HASH_BYTES:
         raise Malformed("its bytes are not a canonical leaf of version 1")
+    if any(len(text) > MOST_NAME_CHARACTERS for text in texts):
+        raise Malformed(f"the stream or the type of the leaf has more than {MOST_NAME_CHARACTERS} characters")
     if uuid != log:
         raise Malformed(f"the leaf is of the log {UUID(bytes=uuid)}, and the bundle of {UUID(bytes=log)}")
     return Leaf(
@@ -696,9 +709,12 @@ def _present(field: bytes | None) -> bytes:
 
 def _text_of_field(field: bytes | None) -> str:
     try:
-        return _present(field).decode()
+        text = _present(field).decode()
     except UnicodeDecodeError:
         raise Malformed(_NO_RECORD) from None
+    if len(text) > MOST_NAME_CHARACTERS:
+        raise Malformed(f"the actor, the key or the rule of the record has more than {MOST_NAME_CHARACTERS} characters")
+    return text
 
 
 def _integer_of_field(field: bytes | None, length: int) -> int:
@@ -807,7 +823,7 @@ class Committed(NamedTuple):
 
 def committed_heads(checkpoint: Checkpoint) -> Committed | None:
     """What the extension line says; None without one. Raises `Malformed`."""
-    lines = [line.split(" ") for line in checkpoint.extensions if line.split(" ")[0] == HEADS]
+    lines = [line.split(" ") for line in _lines_of_heads(checkpoint)]
     if not lines:
         return None
     if len(lines) > 1 or len(lines[0]) != 3 or _SIZE.fullmatch(lines[0][1]) is None:
@@ -816,6 +832,10 @@ def committed_heads(checkpoint: Checkpoint) -> Committed | None:
     if len(root) != HASH_BYTES:
         raise Malformed(f"the root of the heads has {len(root)} bytes and not {HASH_BYTES}")
     return Committed(int(lines[0][1]), root)
+
+
+def _lines_of_heads(checkpoint: Checkpoint) -> list[str]:
+    return [line for line in checkpoint.extensions if line.split(" ")[0] == HEADS]
 
 
 # Money: integers of minor units
@@ -847,7 +867,17 @@ SHARES: Final = {"account.credited.v1": 1, "account.debited.v1": -1}
 """The events of entries on their accounts, with the sign of the amount."""
 OPENED: Final = "account.opened.v1"
 REFUSED: Final = "command.refused.v1"
+_OTHER_VERSION: Final = re.compile(
+    r"(transaction\.posted|account\.(credited|debited|opened))\.v(?!1$)[0-9A-Za-z.]{1,20}", re.ASCII
+)
+"""Types of events that say what this program checks, in a form that it does not know."""
 _SIDES: Final = {"credit": 1, "debit": -1}
+
+
+def refuse_other_version(leaf: Leaf) -> None:
+    """Raise `ValueError` for an event with money of a version that this program cannot read."""
+    if _OTHER_VERSION.fullmatch(leaf.type):
+        raise ValueError("this program knows version 1 alone, so get a newer one")
 
 
 def share_of(leaf: Leaf) -> tuple[tuple[str, int], Entry]:
@@ -885,6 +915,8 @@ def _text(payload: dict[str, Any], name: str) -> str:
     value = payload.get(name)
     if not isinstance(value, str):
         raise ValueError(f"{name} is not a text")
+    if len(value) > MOST_NAME_CHARACTERS:
+        raise ValueError(f"{name} has more than {MOST_NAME_CHARACTERS} characters")
     return value
 
 
@@ -920,6 +952,8 @@ class Records:
         """Take a record. Its unit ends after it."""
         if len(self.waiting) >= MOST_RECORDS:
             raise Malformed(f"more than {MOST_RECORDS} records of commands come before the end of a unit")
+        if self.waiting:
+            record = record._replace(result=b"")  # a second one is wrong in any case, and results can be long
         self.waiting.append((record, line))
 
     def drop(self) -> None:
@@ -978,18 +1012,19 @@ class Records:
 
     def _check_refusal(self, command: Any, record: Record, leaf: Leaf, line: int) -> None:
         try:
-            payload = _payload(leaf)
+            payload, figures = _payload(leaf), decode_json(record.result)
         except ValueError as error:
             self._recorded.find(f"the refusal cannot be read: {error}", line, leaf.position)
             return
-        says = [payload.get(name) for name in ("actor", "key", "rule", "command")]
-        figures = b'"figures":' + record.result
-        if says != [record.actor, record.key, record.rule, command] or figures not in leaf.payload:
+        says = [payload.get(name) for name in ("actor", "key", "rule", "command", "figures")]
+        bytes_of_figures = b'"figures":' + record.result  # the values alone do not tell 1 from true
+        if says != [record.actor, record.key, record.rule, command, figures] or bytes_of_figures not in leaf.payload:
             self._recorded.find(f"the refusal of command {record.key!r} differs from its record", line, leaf.position)
 
 
 MOST_RECORDS: Final = 100
-_OUTCOMES: Final = (1, 2, 3)
+ACCEPTED: Final = 1
+_OUTCOMES: Final = (ACCEPTED, 2, 3)
 
 
 def _unlike(record: Record, first: int | None, leaf: Leaf) -> Iterator[str]:
@@ -1003,6 +1038,9 @@ def _unlike(record: Record, first: int | None, leaf: Leaf) -> Iterator[str]:
         yield f"was recorded {show_time(record.recorded_at)}, and its events {show_time(leaf.recorded_at)}"
     if record.outcome not in _OUTCOMES:
         yield f"has the outcome {record.outcome}, which does not exist"
+    if (record.outcome == ACCEPTED) != (record.rule is None):
+        number = "no" if record.rule is None else "a"
+        yield f"has the outcome {record.outcome} and {number} rule by which it was refused"
     if leaf.position == leaf.unit_end and (record.rule is not None) != (leaf.type == REFUSED):
         yield "and the last event of its unit do not agree whether it was refused"
 
@@ -1041,7 +1079,7 @@ class Units:
         unit.events += 1
         if leaf.encoding == JSON_EVENT:
             self._belongs(unit, leaf, line)
-            if leaf.type in SHARES or leaf.type == POSTED:
+            if leaf.type in SHARES or leaf.type == POSTED or _OTHER_VERSION.fullmatch(leaf.type):
                 self._money(unit, leaf, line)
         else:
             self.opaque += 1
@@ -1069,16 +1107,19 @@ class Units:
             self._whole.find("the events of its unit were recorded at different times", line, leaf.position)
         if leaf.metadata != first.metadata:
             self._whole.find("the events of its unit have different metadata", line, leaf.position)
+        if leaf.type == REFUSED and leaf.position < leaf.unit_end:
+            self._whole.find("a refusal is not the last event of its unit", line, leaf.position)
         if leaf.commands != first.commands:
             self._whole.find("the events of its unit name different records of commands", line, leaf.position)
 
     def _money(self, unit: Unit, leaf: Leaf, line: int) -> None:
         try:
+            refuse_other_version(leaf)
             if leaf.type == POSTED:
                 entries = entries_of(leaf)
                 unit.entries += len(entries)
                 if leaf.stream in unit.transactions:
-                    self._matched.find(f"{leaf.stream} is posted twice in its unit", line, leaf.position)
+                    self._matched.find(f"{leaf.stream!r} is posted twice in its unit", line, leaf.position)
                 if unit.entries > MOST_UNIT:
                     self._matched.find(f"its unit has over {MOST_UNIT} entries and cannot match", line, leaf.position)
                     entries = []
@@ -1159,9 +1200,14 @@ class Entries:
 
     def event(self, leaf: Leaf) -> None:
         """Take an event of the account. Raises `ValueError` with a reason."""
+        refuse_other_version(leaf)
         if leaf.type == OPENED:
+            if self.opened:
+                raise ValueError("the account was opened before")
             self.opened = _payload(leaf)
         if leaf.type in SHARES:
+            if not _FIRST_TIME <= leaf.recorded_at <= _LAST_TIME:
+                raise ValueError("it was recorded at a time that no calendar has")
             (transaction, entry), share = share_of(leaf)
             self.number += 1
             booked = Booked(
@@ -1181,6 +1227,9 @@ CHECKED_OF_STATEMENT: Final = (
     "account number type currency from to by as_of opening debits credits net closing entries items".split()
 )
 CHECKED_OF_LINE: Final = "number transaction entry value_date recorded_at position amount balance".split()
+MOST_MEMBERS: Final = 50
+"""Most members of a statement that are listed by name as not checked."""
+_PLAIN: Final = re.compile(r"[a-z_]{1,40}", re.ASCII)
 _AS_OF: Final = re.compile(r".+\.[0-9]{1,18}\.([0-9]{1,18})", re.ASCII)
 
 
@@ -1275,7 +1324,8 @@ class Statement:
             for name in CHECKED_OF_LINE:
                 if item.get(name) != is_like[name] or type(item[name]) is not type(is_like[name]):
                     self._lines.find(
-                        f"line {place} of the statement has another {name} than its entry, which has {is_like[name]}",
+                        f"line {place} of the statement has another {name} than its entry, which has "
+                        f"{repr(is_like[name])[:SHOWN_CHARACTERS]}",
                         self._line,
                         booked.position,
                     )
@@ -1294,11 +1344,13 @@ class Statement:
             self._figures.find("the account has entries in another currency than the statement", self._line)
 
     def unknown(self) -> list[str]:
-        """The members that are not compared with anything."""
-        names = set(self._value) - set(CHECKED_OF_STATEMENT)
+        """What is not compared with anything, as a person is shown it."""
+        found = set(self._value) - set(CHECKED_OF_STATEMENT)
         for item in self._items:
-            names |= set(item) - set(CHECKED_OF_LINE)
-        return sorted(names)
+            found |= set(item) - set(CHECKED_OF_LINE)
+        names = [name if _PLAIN.fullmatch(name) else repr(name[:SHOWN_CHARACTERS]) for name in sorted(found)]
+        more = [f"and {len(names) - MOST_MEMBERS:,} more members"] if len(names) > MOST_MEMBERS else []
+        return ["what as_of says before its position", *names[:MOST_MEMBERS], *more]
 
 
 # The bundle
@@ -1383,9 +1435,11 @@ class Verification:
         self._agreed = 0  # the size up to which the roots agree
         self._forged = False  # whether a root did not agree
         self._seen: list[SeenAt] = []
+        self._cosigned = 0  # trusted witnesses of the last checkpoint
+        self._note_bytes = 0
         self._last: Leaf | None = None
+        self._encoding: int | None = None  # of the first event
         self._versions = 0  # of the only stream, as far as they are contiguous
-        self._first_version = 0  # of the only stream
 
     def run(self, file: IO[bytes]) -> Report:
         """Read a bundle and report on it. Raises `OSError`."""
@@ -1451,7 +1505,7 @@ class Verification:
             raise Malformed(f"this is not a bundle: its first line has no format {FORMAT!r}")
         if value.get("version") != VERSION or type(value["version"]) is not int:
             raise Malformed(
-                f"the bundle is of version {str(value.get('version'))[:40]}, and this program knows {VERSION}"
+                f"the bundle is of version {repr(value.get('version'))[:40]}, and this program knows {VERSION}"
             )
         kind = value.get("kind")
         if not isinstance(kind, str) or kind not in KINDS:
@@ -1513,6 +1567,9 @@ class Verification:
                 raise Malformed(f"there are two checkpoints of size {checkpoint.size} with different roots: a fork")
             if checkpoint.size < before.size:
                 raise Malformed("the checkpoints are not in order of their sizes")
+        self._note_bytes += len(checkpoint.note)
+        if self._note_bytes > MOST_NOTES_BYTES:
+            raise Malformed(f"the checkpoints of a bundle have at most {MOST_NOTES_BYTES:,} bytes")
         if len(self._checkpoints) >= MOST_CHECKPOINTS:
             raise Malformed(f"a bundle has at most {MOST_CHECKPOINTS} checkpoints")
         self._checkpoints.append(checkpoint)
@@ -1548,6 +1605,7 @@ class Verification:
         else:
             self._included(leaf, leaf_hash(raw), proof)
         self._in_order(leaf)
+        self._in_one_encoding(leaf)
         if self._kind in ("log", "command"):
             self._units.event(leaf, self._number)
         if whole:
@@ -1620,6 +1678,7 @@ class Verification:
         report, kind = self.report, self._kind
         self._opaque = 0
         self._of_tree = report.check("events are those of the tree", "events")
+        self._encodings = report.check("encodings are one", "events")
         self._dense = report.check("positions are dense" if kind == "log" else "positions ascend", "events")
         self._times = report.check("times never fall, and none is in the future", "events")
         if kind in ("log", "command"):
@@ -1631,7 +1690,7 @@ class Verification:
             self._contiguous = report.check("versions of each stream are contiguous", "events")
             self._heads = report.check("no event of a stream is left out", "streams")
         self._committed = self._committed_heads()
-        self._limit = self._next_limit(0)
+        self._limits = self._compute_limits()
 
     def _committed_heads(self) -> Committed | None:
         last = self._checkpoints[-1]
@@ -1725,7 +1784,7 @@ class Verification:
         trust = self._trust
         if trust.witnesses:
             check = self.report.check("witnesses that you trust have cosigned the last checkpoint", "witnesses")
-            check.covered = sum(key in signers.witnesses for key in trust.witnesses)
+            check.covered = self._cosigned = sum(key in signers.witnesses for key in trust.witnesses)
             if check.covered < trust.least_witnesses:
                 missing = ", ".join(str(key) for key in trust.witnesses if key not in signers.witnesses)
                 check.find(
@@ -1772,8 +1831,15 @@ class Verification:
             )
         elif same:
             check.covered += 1
+            lines, kept_lines = _lines_of_heads(same[0]), _lines_of_heads(head)
             if same[0].root != head.root:
                 self._forked(check, of, head.size, same[0].line)
+            elif lines and kept_lines and lines != kept_lines:
+                check.find(
+                    f"{of}the head that you kept commits to other heads of streams at size {head.size}: one of the two "
+                    "was signed to leave events out",
+                    same[0].line,
+                )
         elif self._kind == "log":
             self._targets.append(Target(head.size, head.root, None, name))
         elif head.size:
@@ -1848,14 +1914,27 @@ class Verification:
                 self._number,
                 position,
             )
-        if position > self._limit.position:
-            self._limit = self._next_limit(position)
-        if at > self._limit.time + TOLERANCE:
+        while position > self._limits[-1].position:
+            self._limits.pop()
+        limit = self._limits[-1]
+        if at > limit.time + TOLERANCE:
             self._times.find(
-                f"it was recorded {show_time(at)}, after {self._limit.who} {show_time(self._limit.time)}",
+                f"it was recorded {show_time(at)}, after {limit.who} {show_time(limit.time)}",
                 self._number,
                 position,
             )
+
+    def _in_one_encoding(self, leaf: Leaf) -> None:
+        """Hold an event to the encoding of the log: what is said to be opaque is not looked at."""
+        self._encodings.covered += 1
+        if leaf.encoding not in (JSON_EVENT, OPAQUE_EVENT):
+            what = f"it has the encoding {leaf.encoding}, which does not exist"
+            self._encodings.find(what, self._number, leaf.position)
+        elif self._encoding not in (None, leaf.encoding):
+            what = "the log has events in JSON and opaque ones, and each log has one kind of them"
+            self._encodings.find(what, self._number, leaf.position)
+        else:
+            self._encoding = leaf.encoding
 
     def _out_of_order(self, leaf: Leaf, before: Leaf | None, expected: int) -> None:
         position = leaf.position
@@ -1868,29 +1947,22 @@ class Verification:
         else:
             self._dense.find(f"position {expected} is missing before it", self._number, position)
 
-    def _next_limit(self, position: int) -> SeenAt:
-        """By when the events from a position on were recorded, and up to which position that is known."""
-        now = SeenAt(MOST_INTEGER, self._trust.now, "now,")
-        covering = [seen._replace(who=f"{seen.who} saw it at") for seen in self._seen if seen.position >= position]
-        if not covering:
-            return now
-        first = min(covering)
-        earliest = min([*covering, now], key=lambda seen: seen.time)
-        return earliest._replace(position=first.position)
+    def _compute_limits(self) -> list[SeenAt]:
+        """By when events up to a position were recorded: positions fall, and times too, so the last one counts."""
+        limits = [SeenAt(MOST_INTEGER, self._trust.now, "now,")]
+        for seen in sorted(self._seen, reverse=True):
+            if seen.time < limits[-1].time:
+                limits.append(seen._replace(who=f"{seen.who} saw it at"))
+        return limits
 
     def _of_stream(self, leaf: Leaf) -> None:
         """Take an event of the only stream."""
         if leaf.stream != self.report.header["stream"]:
             self._of_tree.find(f"the event is of another stream, {leaf.stream[:80]!r}", self._number, leaf.position)
             return
-        opaque = leaf.encoding != JSON_EVENT
-        self._opaque += opaque
-        if not self._contiguous.covered:
-            self._first_version = leaf.version
-            if opaque and not leaf.version:
-                self._versions = -1  # the eventsourcing library may count from 0
-        self._contiguous.covered += 1
-        if leaf.version != self._versions + 1:
+        self._opaque += leaf.encoding != JSON_EVENT
+        self._contiguous.covered += leaf.encoding == JSON_EVENT
+        if leaf.encoding == JSON_EVENT and leaf.version != self._versions + 1:
             self._contiguous.find(
                 f"it has version {leaf.version}, and version {self._versions + 1} is expected",
                 self._number,
@@ -1936,7 +2008,7 @@ class Verification:
                 if key:
                     heads.add(key, version, position)
                 key, version, position = of, 0 if not opaque else next_version - 1, 0
-            contiguous.covered += 1
+            contiguous.covered += not opaque
             if next_version != version + 1 and not (opaque and next_version > version):
                 where = f"after version {version} at {position}" if position else "first"
                 contiguous.find(f"version {next_version} of its stream comes {where}", position=at)
@@ -1946,7 +2018,7 @@ class Verification:
         return heads
 
     def _finish_stream(self) -> None:
-        self._heads.covered += 1
+        self._heads.covered += not self._opaque
         position = self._last.position if self._last else 0
         if self._head is None:
             self._heads.find("the head of the stream is not in the bundle, so events can be left out at its end")
@@ -1963,7 +2035,7 @@ class Verification:
         self._statement.check(self._entries)
 
     def _finish_event(self) -> None:
-        check = self.report.check("the bundle has the event that was asked for", "events")
+        check = self.report.check("the bundle has the event that its header names", "events")
         check.covered = self._of_tree.covered
         if check.covered != 1 or self._last is None or self._last.position != self.report.header["position"]:
             check.find(f"the bundle does not have the event of position {self.report.header['position']} alone")
@@ -1973,7 +2045,7 @@ class Verification:
     def _finish_command(self) -> None:
         self._units.end()
         header = self.report.header
-        check = self.report.check("the bundle has the command that was asked for", "commands")
+        check = self.report.check("the bundle has the command that its header names", "commands")
         check.covered = len(self._records.commands)
         if self._records.commands != [(header["actor"], header["command"])]:
             check.find(f"the bundle does not have the command {header['command']!r} of {header['actor']!r} alone")
@@ -1990,8 +2062,12 @@ class Verification:
             yield (
                 "whether others were shown the same history, or you before: pass a head that you or they kept as --kept"
             )
+        elif (kept := max(one.checkpoint.size for one in self._trust.kept)) < self._size:
+            yield f"whether others were shown the same history after position {kept}, where the heads end that you kept"
         if not self._trust.witnesses:
             yield "whether a witness has seen this history: pass the key of one as --witness"
+        elif not self._cosigned:
+            yield "whether a witness has seen this history: none of those that you name has cosigned it"
 
     def _of_content(self) -> Iterator[str]:
         kind = self._kind
@@ -2000,19 +2076,26 @@ class Verification:
                 "whether the log computed the heads of streams as it should: the checkpoint says so, and witnesses do "
                 "not look at it. A bundle of the kind log shows it"
             )
-        earlier = sum(any(line.split(" ")[0] == HEADS for line in one.extensions) for one in self._checkpoints[:-1])
+        earlier = sum(bool(_lines_of_heads(one)) for one in self._checkpoints[:-1])
         if earlier:
             yield f"the heads of streams of {earlier} earlier checkpoints"
         if kind in ("stream", "statement", "event"):
             yield "records of commands, whole units and sums of transactions: they need the events of other streams"
         if self._opaque + (self._units.opaque if kind in ("log", "command") else 0):
             yield "what the opaque events of the eventsourcing library say"
-        if kind == "stream" and self._opaque and self._first_version:
-            yield "whether the stream has an event 0: those of the eventsourcing library count from 0 or from 1"
+        if self._opaque and kind == "stream":
+            yield "whether opaque events are left out before the last one: their versions need not be contiguous"
+        if kind in ("log", "command"):
+            yield "whether a command has a second unit: each unit is compared with its own record alone"
         if kind in ("log", "command") and self._records.unnamed:
             yield f"which command {self._records.unnamed} units are of: they are from before events named its key"
         if self._statement is not None:
-            yield f"in the statement: {', '.join(self._statement.unknown())[:500]}"
+            if self._statement.position < self._size:
+                yield (
+                    f"entries after position {self._statement.position}: the statement is as of that position, and the "
+                    f"log goes on to {self._size}"
+                )
+            yield f"in the statement: {', '.join(self._statement.unknown())}"
         yield "sealed fields, and whether each decision kept the rules of the ledger: `daybook verify` does that"
 
 
@@ -2073,11 +2156,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("daybook-verify: interrupted", file=sys.stderr)
         return 2
-    if options.json:
-        print(json.dumps(report.as_json(), indent=2))
-    else:
-        for line in report.as_text():
-            print(line)
+    try:
+        print(json.dumps(report.as_json(), indent=2) if options.json else "\n".join(report.as_text()), flush=True)
+    except OSError as error:
+        sys.stdout = None  # what is left in its buffer would fail again at the end
+        print(f"daybook-verify: the report cannot be written: {error}", file=sys.stderr)
+        return 2
     return 0 if report.ok else 1
 
 
@@ -2118,9 +2202,10 @@ def _trust(options: argparse.Namespace) -> Trust:
     """What the options say. Raises `Misused`."""
     keys = [_key(text, ED25519, "--key") for text in options.key]
     witnesses = [_key(text, COSIGNATURE, "--witness") for text in options.witness]
-    for name, named in (("--key", keys), ("--witness", witnesses)):
-        if len({(key.name, key.id) for key in named}) < len(named):
-            raise Misused(f"{name} names the same key twice")
+    if len({(key.name, key.id) for key in keys}) < len(keys):
+        raise Misused("--key names the same key twice")
+    if len({key.raw for key in witnesses}) < len(witnesses):  # under two names it is one witness
+        raise Misused("--witness names the same key twice")
     least = (1 if witnesses else 0) if options.witnesses is None else options.witnesses
     if not 0 <= least <= len(witnesses):
         raise Misused(f"--witnesses {least} of {len(witnesses)} that --witness names cannot be")
@@ -2151,8 +2236,11 @@ def _kept(path: Path) -> Kept:
 
 def _run(options: argparse.Namespace, trust: Trust) -> Report:
     folder = None if options.temp is None else str(options.temp)
-    progress = _show_progress if sys.stderr.isatty() and options.bundle != "-" else _no_progress
+    is_shown = sys.stderr is not None and sys.stderr.isatty() and options.bundle != "-"
+    progress = _show_progress if is_shown else _no_progress
     if options.bundle == "-":
+        if sys.stdin is None:
+            raise Misused("the standard input is closed")
         return verify(cast(io.BufferedReader, sys.stdin.buffer), trust, folder, progress)
     with Path(options.bundle).open("rb") as file:
         return verify(file, trust, folder, progress)

@@ -28,6 +28,7 @@ from tests.support.bundles import (
     TRUSTED,
     TRUSTED_WITNESS,
     Bundles,
+    Heads,
     Ledger,
     Line,
     b64,
@@ -553,6 +554,54 @@ def _both_records() -> list[Line]:
     return lines
 
 
+def _with_opaque() -> Ledger:
+    """The log with an opaque event of `acct_a`, and a payment after it."""
+    ledger = _with_unit(("acct_a", "Thing.Event", {}))
+    ledger.commands.pop()
+    ledger = ledger.change(ledger.size, encoding=1)
+    ledger.transfer("acct_a", "acct_b", 5)
+    return ledger
+
+
+def _left_out_before_opaque(lines: list[Line]) -> None:
+    """Leave out the entries between the first event of the account and the opaque one."""
+    opaque = leaf_lines(lines)[-2]
+    del lines[leaf_lines(lines)[1] : opaque]
+
+
+def _closed_by_opaque() -> Ledger:
+    """The log with a payment that no command made: an opaque event ends its unit."""
+    ledger = LEDGER.copy()
+    ledger.transfer("acct_a", "acct_b", 77)
+    ledger.commands.pop()
+    end = ledger.size + 1
+    for event in ledger.events[-3:]:
+        ledger = ledger.change(event.position, unit_end=end)
+    last = ledger.events[-1]
+    ledger.events.append(StoredEvent(end, end, "library", 1, "Thing.Event", last.recorded_at, 1, b"x", b"y"))
+    return ledger
+
+
+def _with_figures_elsewhere() -> Ledger:
+    """The figures of the record stand in another member of the refusal than `figures`."""
+    refused = next(event.position for event in LEDGER.events if event.type == "command.refused.v1")
+    ledger = _payload(LEDGER, refused, other={"figures": {"amount": "9.00"}})
+    return _with_record(ledger, 4, result=b'{"amount":"9.00"}')
+
+
+def _opened_again() -> list[Line]:
+    opening = {"number": "N-else", "type": "savings", "currency": "EUR"}
+    ledger = _with_unit(("acct_a", "account.opened.v1", opening))
+    return edited(Bundles(ledger).statement(*DAYS), _set(number="N-else", type="savings"))
+
+
+def _note_with_other_heads() -> str:
+    """The root of the true log, with the heads of one in which the last unit is missing."""
+    root = TRUE.note().split("\n")[2]
+    heads = Heads(_without_last_unit().events).line
+    return str(Checkpoint(ORIGIN, LEDGER.size, b64decode(root), (heads,)).sign([SIGNER]))
+
+
 POST, DEBIT = "transaction.posted.v1", "account.debited.v1"
 _ENTRY: Final = {"transaction": "tx_x", "entry": 1, "amount": 1, "currency": "EUR", "value_date": "2026-12-01"}
 _ENTRIES: Final = [{"account": "acct_a", "side": side, "amount": 1, "currency": "EUR"} for side in ("debit", "credit")]
@@ -746,7 +795,7 @@ SIGNED: Final = [
     Forgery(
         "rewritten: a transaction that is posted twice in a unit",
         rewritten(_with_unit(("tx_x", POST, _POSTING), ("tx_x", POST, _POSTING))),
-        ["tx_x is posted twice in its unit"],
+        ["'tx_x' is posted twice in its unit"],
     ),
     Forgery(
         "rewritten: an entry twice in a unit",
@@ -780,6 +829,76 @@ SIGNED: Final = [
         "an entry that cannot be read, in a statement",
         with_leaf(STATEMENT, 1, of_column(_EVENT, payload=b"{}")),
         ["the account.debited.v1 cannot be read: transaction is not a text"],
+    ),
+    Forgery(
+        "rewritten: entries left out before an event that is opaque, in a stream",
+        edited(Bundles(_with_opaque()).stream("acct_a"), _left_out_before_opaque),
+        ["the log has events in JSON and opaque ones"],
+    ),
+    Forgery(
+        "rewritten: an opaque event, so that versions may be missing",
+        rewritten(_with_opaque().change(SHARE, version=7)),
+        ["the log has events in JSON and opaque ones"],
+    ),
+    Forgery(
+        "rewritten: money of a version that this program does not know",
+        rewritten(_with_unit(("acct_a", "account.credited.v2", {"amount": 1}))),
+        ["the account.credited.v2 cannot be read: this program knows version 1 alone"],
+    ),
+    Forgery(
+        "rewritten: money of a version that this program does not know, in a statement",
+        Bundles(_with_unit(("acct_a", "account.credited.v2", {"amount": 1}))).statement(*DAYS),
+        ["the account.credited.v2 cannot be read: this program knows version 1 alone"],
+    ),
+    Forgery(
+        "rewritten: an encoding that does not exist",
+        rewritten(LEDGER.change(FROZEN, encoding=7)),
+        ["it has the encoding 7, which does not exist"],
+    ),
+    Forgery(
+        "rewritten: a payment of no command, in a unit that an opaque event ends",
+        rewritten(_closed_by_opaque()),
+        ["the log has events in JSON and opaque ones"],
+    ),
+    Forgery(
+        "rewritten: a command that was accepted has the outcome of a refusal",
+        rewritten(_with_record(LEDGER, 3, outcome=2)),
+        ["has the outcome 2 and no rule by which it was refused"],
+    ),
+    Forgery(
+        "rewritten: a refused command has the outcome of an accepted one",
+        rewritten(_with_record(LEDGER, 4, outcome=1)),
+        ["has the outcome 1 and a rule by which it was refused"],
+    ),
+    Forgery(
+        "rewritten: a refusal in the unit of a command that was accepted",
+        rewritten(_with_unit(("refusal_x", "command.refused.v1", {}), ("acct_a", "account.frozen.v1", {}))),
+        ["a refusal is not the last event of its unit"],
+    ),
+    Forgery(
+        "rewritten: the figures of a refusal cut in its record",
+        rewritten(_with_record(LEDGER, 4, result=b'{"amount":"5')),
+        ["the refusal cannot be read: it is not JSON"],
+    ),
+    Forgery(
+        "rewritten: the figures of a refusal in another member",
+        rewritten(_with_figures_elsewhere()),
+        ["the refusal of command 'too-much' differs from its record"],
+    ),
+    Forgery("rewritten: an account opened twice, in a statement", _opened_again(), ["the account was opened before"]),
+    Forgery(
+        "other heads of streams than in a head of the same size and root",
+        TRUE.stream("acct_a"),
+        ["kept-0: the head that you kept commits to other heads of streams at size 17"],
+        {"kept": [_note_with_other_heads()]},
+    ),
+    *(
+        Forgery(
+            f"a time that no calendar has, in a statement: {at}",
+            with_leaf(STATEMENT, 1, of_column(_EVENT, recorded_at=at)),
+            ["it was recorded at a time that no calendar has"],
+        )
+        for at in (-(2**63), 2**63 - 1)
     ),
     Forgery("rewritten: the heads of another log", _wrong_heads(rewritten(LEDGER)), [BAD_HEADS]),
 ]

@@ -6,10 +6,12 @@ import gzip
 import re
 from base64 import b64decode
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
+from eventstore.log.leaf import command_record, leaf
 from eventstore.proof.notes import COSIGNATURE, Signer
 from tests.support.bundles import (
     NEW_SIGNER,
@@ -26,7 +28,8 @@ from tests.support.bundles import (
     verified_bytes,
 )
 from tests.unit.verifier.forgeries import edited
-from workers.daybook_verify import MOST_LINE_BYTES, MOST_UNIT
+from workers import daybook_verify
+from workers.daybook_verify import MOST_LINE_BYTES, MOST_UNIT, Records, Report, parse_record
 
 LEDGER: Final = small_ledger()
 TRUE: Final = Bundles(LEDGER, sizes=(3, 10))
@@ -294,6 +297,10 @@ BAD: Final[dict[str, tuple[bytes, str]]] = {
     # Proofs
     "a proof that is no list": (_with(LOG, PROOF, proof={}), "line 7: the proof is not a list"),
     "a hash that is short": (_with(LOG, PROOF, proof=[b64(bytes(31))]), "a hash that does not have 32 bytes"),
+    "a proof that is too long": (
+        _with(LOG, PROOF, proof=[b64(bytes(32))] * 65),
+        "the proof has 65 hashes, and no proof has more than 64",
+    ),
     "a hash that is a number": (_with(LOG, PROOF, proof=[1]), "a hash of the proof is not a text"),
     "a proof from other sizes": (_with(LOG, PROOF, from_=2), "no neighbouring checkpoints of the sizes 2 and 10"),
     # Leaves and records
@@ -316,6 +323,14 @@ BAD: Final[dict[str, tuple[bytes, str]]] = {
         "its bytes are not a canonical leaf",
     ),
     "a leaf with a proof in a log": (_with(LOG, FIRST_LEAF, proof=[]), "the leaf has the member 'proof'"),
+    "a stream with a long name": (
+        _with(LOG, FIRST_LEAF, bytes=b64(leaf(LEDGER.log, replace(LEDGER.events[0], stream="x" * 1_001), []))),
+        "the stream or the type of the leaf has more than 1000 characters",
+    ),
+    "a record with a long key": (
+        _with(LOG, RECORD, bytes=b64(command_record(LEDGER.log, replace(LEDGER.commands[0], key="x" * 1_001)))),
+        "the actor, the key or the rule of the record has more than 1000 characters",
+    ),
     "a leaf without a proof": (_without(EVENT, -1, "proof"), "the leaf has no member 'proof'"),
     "a record that is no record": (_with(LOG, RECORD, bytes=b64(LEAF)), "its bytes are not a record of a command"),
     "a record of nothing": (_with(LOG, RECORD, bytes=""), "its bytes are not a record of a command"),
@@ -358,6 +373,29 @@ def test_refused(name: str) -> None:
     assert not any(line in ("holds:", "could not check:") for line in shown)
     assert shown[-1].startswith("This bundle does not have the format of one")
     assert "\n" not in str(report.malformed)
+
+
+def test_many_bytes_of_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daybook_verify, "MOST_NOTES_BYTES", 1_000)
+    report = verified_bytes(ENCODED)
+    assert report.malformed is not None
+    assert report.malformed.what == "the checkpoints of a bundle have at most 1,000 bytes"
+
+
+def test_long_names_in_entries() -> None:
+    """They are kept until their unit ends."""
+    ledger = LEDGER.copy()
+    ledger.transfer("acct_a", "acct_b", 1, currency="x" * 1_001)
+    report = verified_bytes(encode(Bundles(ledger).log()))
+    assert "currency has more than 1000 characters" in str(report.findings[0])
+
+
+def test_results_of_records_that_wait_are_not_kept() -> None:
+    records = Records(Report())
+    record = parse_record(b64decode(LOG[RECORD]["record"]["bytes"]), LEDGER.log.bytes)
+    for line in range(3):
+        records.take(record, line)
+    assert [bool(waiting.result) for waiting, _ in records.waiting] == [True, False, False]
 
 
 def test_a_unit_without_end() -> None:

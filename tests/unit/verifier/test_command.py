@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +175,10 @@ MISUSED: Final[dict[str, tuple[list[Any], str]]] = {
     "a key twice": (["--key", KEY, "--key", KEY], "--key names the same key twice"),
     "half a character": (["--key", "\udc80"], "--key: the key has half a character"),
     "no witness": (["--witness", KEY], "--witness: the key has the type 01; only 04"),
+    "a witness under two names": (
+        ["--witness", WITNESS.verifier, "--witness", Signer("w.example", b"w" * 32, COSIGNATURE).verifier],
+        "--witness names the same key twice",
+    ),
     "too many witnesses": (
         ["--witness", WITNESS.verifier, "--witnesses", 2],
         "--witnesses 2 of 1 that",
@@ -218,6 +223,24 @@ def test_heads_that_are_none(
 def test_files_that_cannot_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(capsys, tmp_path / "missing")[0] == 2
     assert run(capsys, tmp_path)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "says"),
+    [
+        ("{} >/dev/full", 2, "daybook-verify: the report cannot be written: "),
+        ("{} --json >/dev/full", 2, "daybook-verify: the report cannot be written: "),
+        ("{} - <&-", 2, "daybook-verify: the standard input is closed"),
+        ("{} 2>&-", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(bundle: Path, how: str, code: int, says: str) -> None:
+    name = "-" if " - " in how else str(bundle)
+    command = how.replace(" - ", " ").format(shlex.join([sys.executable, "-I", str(FILE), name, *NOW]))
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr.startswith(says)
+    assert done.stderr.count("\n") == (1 if says else 0)
 
 
 def test_options_that_do_not_exist(bundle: Path) -> None:

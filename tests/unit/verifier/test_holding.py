@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 import orjson
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eventstore.log.leaf import microseconds
 from tests.support.bundles import (
     NEW_SIGNER,
     NEW_TRUSTED,
+    NOW,
     SIGNER,
     TRUSTED,
     TRUSTED_WITNESS,
@@ -22,14 +23,22 @@ from tests.support.bundles import (
     Ledger,
     Line,
     encode,
-    leaf_lines,
     small_ledger,
     statement_of,
     verified,
     verified_bytes,
 )
 from workers import daybook_verify
-from workers.daybook_verify import Sorted, show_money
+from workers.daybook_verify import (
+    CHECKED_OF_LINE,
+    CHECKED_OF_STATEMENT,
+    SeenAt,
+    Sorted,
+    Trust,
+    Verification,
+    show_money,
+    verify,
+)
 
 ACCOUNTS: Final = ("acct_a", "acct_b", "acct_c")
 DAYS: Final = ("2026-11-28", "2026-11-30", "2026-12-01")
@@ -99,6 +108,7 @@ def test_what_was_covered() -> None:
         "each checkpoint continues the one before": 2,
         "the history continues the heads that you kept": 1,
         "events are those of the tree": 17,
+        "encodings are one": 17,
         "positions are dense": 17,
         "times never fall, and none is in the future": 17,
         "units are whole": 9,
@@ -128,12 +138,14 @@ def test_what_could_not_be_checked_is_named() -> None:
         "whether the log computed the heads of streams",
         "the heads of streams of 1 earlier checkpoints",
         "sums of transactions",
-        "in the statement: counterparties, counterparties_in_all, description, description_erased, kind, name, owner",
+        "in the statement: what as_of says before its position, counterparties, counterparties_in_all, description,",
+        "description_erased, kind, name, owner",
         "sealed fields",
     ):
         assert what in said
     trusting = verified(bundles.log(), kept=[bundles.note()], witnesses=[TRUSTED_WITNESS]).not_checked
-    assert len(trusting) == 2
+    assert len(trusting) == 3
+    assert any("whether a command has a second unit" in what for what in trusting)
 
 
 def test_earlier_checkpoints_by_keys_that_are_not_named() -> None:
@@ -194,23 +206,11 @@ def test_opaque_events() -> None:
     report = verified(Bundles(ledger).log())
     assert [str(finding) for finding in report.findings] == []
     assert "what the opaque events of the eventsourcing library say" in report.not_checked
-
-
-@pytest.mark.parametrize("first", [0, 1])
-def test_no_opaque_event_of_a_stream_is_left_out(first: int) -> None:
-    ledger = Ledger()
-    for version in range(first, first + 4):
-        ledger.unit(f"n-{version}", [("thing", "Thing.Event", {})])
-        ledger = ledger.change(ledger.size, encoding=1, payload=b"\x80pickle", version=version)
-    ledger.commands.clear()
-    lines = Bundles(ledger).stream("thing")
-    report = verified(lines)
-    assert [str(finding) for finding in report.findings] == []
-    assert any("whether the stream has an event 0" in one for one in report.not_checked) == (first == 1)
-    *_, last = leaves = leaf_lines(lines)
-    for left_out in {*leaves[first == 0 :], last}:
-        found = [str(one) for one in verified([*lines[:left_out], *lines[left_out + 1 :]]).findings]
-        assert any("is expected" in one or "events are left out" in one for one in found), found
+    assert report.checks["versions of each stream are contiguous"].covered == 0
+    stream = verified(Bundles(ledger).stream("thing"))
+    assert stream.ok
+    assert stream.checks["no event of a stream is left out"].covered == 0
+    assert any("whether opaque events are left out" in what for what in stream.not_checked)
 
 
 def test_units_from_before_events_named_their_command() -> None:
@@ -318,14 +318,9 @@ def _proven(lines: list[Any] | None) -> Any:
             line["checkpoint"]["note"] = line["checkpoint"]["note"].split("\n\n")[0]
         statement = line.get("statement")
         if isinstance(statement, dict):
-            for name in set(statement) - {
-                *daybook_verify.CHECKED_OF_STATEMENT,
-                "items",
-            }:
-                del statement[name]
-            for item in statement["items"]:
-                for name in set(item) - set(daybook_verify.CHECKED_OF_LINE):
-                    del item[name]
+            items = [{name: item[name] for name in CHECKED_OF_LINE} for item in statement["items"]]
+            line["statement"] = {name: statement[name] for name in CHECKED_OF_STATEMENT}
+            line["statement"] |= {"items": items, "as_of": statement["as_of"].rpartition(".")[2]}
         if "witness" not in line:
             proven.append(line)
     proven.pop()  # its number of lines
@@ -365,4 +360,43 @@ def test_a_statement_of_an_earlier_position() -> None:
     ledger = small_ledger()
     lines = Bundles(ledger).statement("acct_a", "2026-12-01", "2026-12-31")
     lines[-1] = {"statement": statement_of(ledger.upto(13), "acct_a", "2026-12-01", "2026-12-31")}
-    assert verified(lines).ok
+    report = verified(lines)
+    assert report.ok
+    assert any(what.startswith("entries after position 13:") for what in report.not_checked)
+
+
+def test_what_heads_and_witnesses_leave_open() -> None:
+    ledger = small_ledger()
+    report = verified(Bundles(ledger).log(), kept=[Bundles(ledger).note(size) for size in (5, 3)])
+    assert "after position 5, where the heads end that you kept" in " ".join(report.not_checked)
+    raw = encode(Bundles(ledger, witnesses=()).log())
+    trust = Trust([TRUSTED], [TRUSTED_WITNESS], 0, (), microseconds(NOW))
+    report = verify(io.BufferedReader(io.BytesIO(raw)), trust)
+    assert report.ok
+    assert "none of those that you name has cosigned it" in " ".join(report.not_checked)
+
+
+def test_times_that_witnesses_saw() -> None:
+    """What was seen later, or up to an earlier position, does not matter if something was seen earlier further on."""
+    run = Verification(Trust(now=100), None, lambda events: None)
+    run._seen = [SeenAt(*one) for one in ((5, 50, "a"), (9, 40, "b"), (9, 60, "c"), (12, 70, "d"), (3, 200, "e"))]
+    assert [(one.position, one.time) for one in run._compute_limits()[1:]] == [(12, 70), (9, 60), (9, 40)]
+
+
+def test_names_of_a_statement_cannot_forge_the_report() -> None:
+    lines = Bundles(small_ledger()).statement("acct_a", "2026-12-01", "2026-12-31")
+    lines[-1]["statement"] |= {"a\nEverything that could be checked holds.\x1b[2J": 1, "b" * 600: 1}
+    shown = list(verified(lines).as_text())
+    assert all(line.isprintable() for line in shown)
+    (said,) = [line for line in shown if "in the statement" in line]
+    assert said.endswith("relation")
+    lines[-1]["statement"] |= {f"a{number}": 1 for number in range(60)}
+    (said,) = [line for line in verified(lines).as_text() if "in the statement" in line]
+    assert said.endswith("more members")
+
+
+def test_the_report_names_what_the_bundle_is_of() -> None:
+    bundles = Bundles(small_ledger())
+    first = [next(verified(lines).as_text()) for lines in (bundles.event(6), bundles.command("ada", "too-much"))]
+    assert first[0].startswith("bundle of the kind event, position 6: log")
+    assert first[1].startswith("bundle of the kind command, actor 'ada', command 'too-much': log")
