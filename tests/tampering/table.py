@@ -1863,6 +1863,10 @@ _FLIPPED: Final = "hashes = substr(hashes, 1, 40) || '\\x00'::bytea || substr(ha
 _NEWEST: Final = "size = (SELECT max(size) FROM proof.checkpoints)"
 _BUCKET: Final = "bucket = (SELECT min(bucket) FROM proof.heads)"
 _EMPTY: Final = "(SELECT min(b) FROM generate_series(0, 65535) AS b WHERE b NOT IN (SELECT bucket FROM proof.heads))"
+_EMPTY_TILE: Final = (
+    "(SELECT min(n) FROM generate_series(0, 255) AS n"
+    " WHERE n NOT IN (SELECT number FROM proof.head_tiles WHERE level = 0))"
+)
 _ANSWER: Final = "UPDATE log.commands SET status = 200 WHERE key = 'last'"
 
 PROOF: Final = [
@@ -2009,8 +2013,8 @@ PROOF: Final = [
     ),
     case(
         "head_tiles.number: another",
-        "DELETE FROM proof.head_tiles WHERE level = 0 AND number = 1; UPDATE proof.head_tiles SET number = 1 WHERE"
-        " level = 0 AND number = 0",
+        f"UPDATE proof.head_tiles SET number = {_EMPTY_TILE} WHERE level = 0 AND number = (SELECT min(number) FROM"
+        " proof.head_tiles WHERE level = 0)",
         HEADS,
     ),
     case("head_tiles.size: later", "UPDATE proof.head_tiles SET size = size + 100000 WHERE level = 1", HEADS),

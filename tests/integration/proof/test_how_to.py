@@ -12,6 +12,7 @@ import pytest
 
 from eventstore.proof.checkpoints import open_checkpoint
 from eventstore.proof.cosignatures import Witness
+from eventstore.proof.heads import HEADS
 from eventstore.proof.notes import Verifies, parse_verifier
 from tests.integration.workers.running import PATIENCE_SECONDS, environment
 from tests.support.pages import HOW_TO, OF_MAKE_RUN
@@ -66,7 +67,7 @@ def test_the_commands_of_the_page_do_what_it_says(database: Database, service: S
     [key] = set(re.findall(r'"key":"([^"]*)","size"', printed))
     keys = [*(parse_verifier(one["key"]) for one in service.get("proof/keys").json()["items"])]
     both: list[Verifies] = [*keys, Witness(parse_verifier(key))]
-    notes = re.findall(rf"^({ORIGIN}\n[0-9]+\n\S+\n\n(?:— .*\n){{2}})", printed, re.MULTILINE)
+    notes = re.findall(rf"^({ORIGIN}\n[0-9]+\n\S+\n(?:{HEADS} .*\n)?\n(?:— .*\n){{2}})", printed, re.MULTILINE)
     assert len(notes) == 2, f"that of the owner and that of the witness: {printed}"
     for note in notes:
         opened = open_checkpoint(note.encode(), ORIGIN, both)
