@@ -717,18 +717,7 @@ class Settings(BaseSettings):
 
     def proof_key_bytes(self) -> list[bytes]:
         """The private keys of checkpoints, the newest first. Raises `SettingsError` without one, or with two."""
-        key, file = variable("proof_key"), variable("proof_key_file")
-        if self.proof_key is not None and self.proof_key_file is not None:
-            raise SettingsError(f"{key} and {file} are both set: leave one of them out")
-        if self.proof_key is not None:
-            keys = [master_key.decode(self.proof_key.get_secret_value())]
-        elif self.proof_key_file is not None:
-            keys = [_read_key(self.proof_key_file, "a key to sign checkpoints with")]
-        else:
-            raise SettingsError(
-                f"there is no key to sign checkpoints with: set {key} to the base64 of 32 random bytes, such as "
-                f"`openssl rand -base64 32` prints, or {file} to a file with it"
-            )
+        keys = [self._key_of("proof_key", "key to sign checkpoints with")]
         if self.previous_proof_key is not None:
             keys.append(master_key.decode(self.previous_proof_key.get_secret_value()))
         return keys
@@ -743,18 +732,26 @@ class Settings(BaseSettings):
 
     def witness_signer(self) -> Signer:
         """What this witness signs with. Raises `SettingsError` without a name or a key, or with two."""
-        name, key, file = variable("witness_name"), variable("witness_key"), variable("witness_key_file")
         if self.witness_name is None:
-            raise SettingsError(f"the witness has no name: set {name} to one such as auditor.example/witness")
-        if self.witness_key is not None and self.witness_key_file is not None:
-            raise SettingsError(f"{key} and {file} are both set: leave one of them out")
-        if self.witness_key is not None:
-            return Signer(self.witness_name, master_key.decode(self.witness_key.get_secret_value()), COSIGNATURE)
-        if self.witness_key_file is not None:
-            return Signer(self.witness_name, _read_key(self.witness_key_file, "a key to cosign with"), COSIGNATURE)
+            raise SettingsError(
+                f"the witness has no name: set {variable('witness_name')} to one such as auditor.example/witness"
+            )
+        return Signer(self.witness_name, self._key_of("witness_key", "key to cosign with"), COSIGNATURE)
+
+    def _key_of(self, name: str, what: str) -> bytes:
+        """The 32 bytes of a key that a variable has, or the file that another names. Raises `SettingsError`."""
+        key: SecretStr | None = getattr(self, name)
+        file: Path | None = getattr(self, f"{name}_file")
+        variables = variable(name), variable(f"{name}_file")
+        if key is not None and file is not None:
+            raise SettingsError(f"{' and '.join(variables)} are both set: leave one of them out")
+        if key is not None:
+            return master_key.decode(key.get_secret_value())
+        if file is not None:
+            return _read_key(file, f"a {what}")
         raise SettingsError(
-            f"there is no key to cosign with: set {key} to the base64 of 32 random bytes, such as "
-            f"`openssl rand -base64 32` prints, or {file} to a file with it"
+            f"there is no {what}: set {variables[0]} to the base64 of 32 random bytes, such as `openssl rand -base64 "
+            f"32` prints, or {variables[1]} to a file with it"
         )
 
     def witnessed_logs(self) -> dict[str, list[Verifier]]:

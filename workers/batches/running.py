@@ -26,8 +26,7 @@ from eventstore.log.numbers import Numbers
 from eventstore.log.read import CHANNEL, read_streams
 from eventstore.postgres.connect import connect, pool_of
 from projections.commands.long_batches import LONG_BATCHES
-from projections.engine.outage import DatabaseAwayError, Outage
-from projections.engine.runner import TRANSIENT
+from projections.engine.outage import Outage
 from projections.engine.tables import ShapeError, outdated_among
 from workers.batches.senders import Principals, Senders
 from workers.batches.worker import OnStep, Worker
@@ -35,8 +34,9 @@ from workers.clock_and_ids import new_id, now
 from workers.composition import WriteSide, write_side
 from workers.metrics.serving import metrics_served
 from workers.metrics.sources import of_executor
+from workers.outages import through_outages
 from workers.processes.worker import sender
-from workers.settings import Settings, variable
+from workers.settings import Settings
 from workers.waking import IDLE_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -57,24 +57,17 @@ def run_batches(
     """
     logger.info("carrying out the long batches of log %s", settings.log)
     principals = None if settings.auth == "off" else PrincipalsFile(settings.tokens_file, clock)
-    outage = Outage(stop, settings.database_wait_seconds)
-    while not stop.is_set():
-        try:
-            with worker_of(settings, principals, clock, on_step) as (worker, reads):
-                reads.execute(f"LISTEN {CHANNEL}".encode())
-                outage.ended()
-                while not stop.is_set():
-                    if not worker.sweep(stop):
-                        seconds = SOON_SECONDS if worker.soon else IDLE_SECONDS
-                        list(reads.notifies(timeout=seconds, stop_after=1))
-        except TRANSIENT as error:
-            try:
-                outage.failed(error)
-            except DatabaseAwayError as away:
-                raise DatabaseAwayError(
-                    f"{away}; start it again once the database is back, or let it wait for longer with "
-                    f"{variable('database_wait_seconds')}"
-                ) from away
+
+    def run_connected(outage: Outage) -> None:
+        with worker_of(settings, principals, clock, on_step) as (worker, reads):
+            reads.execute(f"LISTEN {CHANNEL}".encode())
+            outage.ended()
+            while not stop.is_set():
+                if not worker.sweep(stop):
+                    seconds = SOON_SECONDS if worker.soon else IDLE_SECONDS
+                    list(reads.notifies(timeout=seconds, stop_after=1))
+
+    through_outages(settings, stop, run_connected)
 
 
 @contextmanager

@@ -17,8 +17,7 @@ from eventstore.credentials.mail_tokens import MailTokens
 from eventstore.log.read import CHANNEL
 from eventstore.postgres.connect import connect, pool_of
 from projections.engine.follow import end_when_silent
-from projections.engine.outage import DatabaseAwayError, Outage
-from projections.engine.runner import TRANSIENT
+from projections.engine.outage import Outage
 from projections.engine.tables import ShapeError, outdated_among
 from projections.engine.waiting import Checkpoints
 from projections.people.mails import MAILS, next_due_mail
@@ -27,6 +26,7 @@ from workers.composition import make_codec, write_side
 from workers.mail.composing import Sender
 from workers.mail.sending import Delivery, Folder, Smtp, server_of
 from workers.mail.worker import FOLD_SECONDS, Worker
+from workers.outages import through_outages
 from workers.processes.worker import sender
 from workers.settings import Settings, SettingsError, variable
 from workers.waking import wait_for_work
@@ -76,18 +76,7 @@ def run_mail(settings: Settings, stop: Event, *, clock: Callable[[], datetime] =
     delivery = delivery_of(settings)
     where = "by SMTP" if settings.mail_folder is None else f"into the folder {settings.mail_folder}"
     logger.info("sending the mails of log %s %s", settings.log, where)
-    outage = Outage(stop, settings.database_wait_seconds)
-    while not stop.is_set():
-        try:
-            _run_connected(settings, stop, outage, delivery, clock)
-        except TRANSIENT as error:
-            try:
-                outage.failed(error)
-            except DatabaseAwayError as away:
-                raise DatabaseAwayError(
-                    f"{away}; start it again once the database is back, or let it wait for longer with "
-                    f"{variable('database_wait_seconds')}"
-                ) from away
+    through_outages(settings, stop, lambda outage: _run_connected(settings, stop, outage, delivery, clock))
 
 
 def _run_connected(

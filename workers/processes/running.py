@@ -24,16 +24,16 @@ from projections.accounts.interest import daily_balances
 from projections.accounts.merchant_days import MERCHANT_DAY_TABLES, merchant_day
 from projections.accounts.periods.figures import trial_balance_until, year_end_balances
 from projections.accounts.reconciliations.proposing import PROPOSAL_PROJECTIONS, proposed_matches
-from projections.engine.outage import DatabaseAwayError, Outage
-from projections.engine.runner import TRANSIENT
+from projections.engine.outage import Outage
 from projections.engine.tables import ShapeError, outdated_among
 from projections.engine.waiting import Checkpoints
 from projections.processes.processes import PROCESSES
 from projections.processes.work import next_due
 from workers.clock_and_ids import now
 from workers.composition import write_side
+from workers.outages import through_outages
 from workers.processes.worker import FOLD_SECONDS, Query, Worker, sender
-from workers.settings import Settings, variable
+from workers.settings import Settings
 from workers.waking import wait_for_work
 
 logger = logging.getLogger(__name__)
@@ -64,18 +64,7 @@ def run_processes(
     """
     names = ", ".join(manager.name for manager in managers)
     logger.info("carrying on the processes of log %s: %s", settings.log, names)
-    outage = Outage(stop, settings.database_wait_seconds)
-    while not stop.is_set():
-        try:
-            _run_connected(settings, stop, outage, managers, queries, clock)
-        except TRANSIENT as error:
-            try:
-                outage.failed(error)
-            except DatabaseAwayError as away:
-                raise DatabaseAwayError(
-                    f"{away}; start it again once the database is back, or let it wait for longer with "
-                    f"{variable('database_wait_seconds')}"
-                ) from away
+    through_outages(settings, stop, lambda outage: _run_connected(settings, stop, outage, managers, queries, clock))
 
 
 def _run_connected(

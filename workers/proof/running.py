@@ -12,13 +12,13 @@ from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect
 from eventstore.postgres.ownership import Ownership, Purpose
 from projections.engine.follow import end_when_silent
-from projections.engine.outage import DatabaseAwayError, Outage
-from projections.engine.runner import TRANSIENT
+from projections.engine.outage import Outage
 from workers.clock_and_ids import now
+from workers.outages import through_outages
 from workers.proof.asking import Asker
 from workers.proof.asking import Counts as AskCounts
 from workers.proof.sealer import Counts, Sealer, origin_of, signers_of
-from workers.settings import SEALER_ROLE, AskedWitness, Settings, variable
+from workers.settings import SEALER_ROLE, AskedWitness, Settings
 from workers.waking import IDLE_SECONDS
 from workers.webhooks.sending import Https
 
@@ -42,7 +42,7 @@ def run_sealer(settings: Settings, stop: Event, counts: Counts, *, clock: Callab
     Raises `SettingsError` without a key, `SealError`, `DatabaseAwayError` where the database stays away for too long.
     """
     keys = settings.proof_key_bytes()
-    _through_outages(settings, stop, lambda outage: _seal_connected(settings, keys, stop, outage, counts, clock))
+    through_outages(settings, stop, lambda outage: _seal_connected(settings, keys, stop, outage, counts, clock))
 
 
 def run_asker(
@@ -53,22 +53,7 @@ def run_asker(
     Raises `SettingsError` without a witness, `DatabaseAwayError` where the database stays away for too long.
     """
     witnesses = settings.asked_witnesses()
-    _through_outages(settings, stop, lambda outage: _ask_connected(settings, witnesses, stop, outage, counts, clock))
-
-
-def _through_outages(settings: Settings, stop: Event, run_connected: Callable[[Outage], None]) -> None:
-    outage = Outage(stop, settings.database_wait_seconds)
-    while not stop.is_set():
-        try:
-            run_connected(outage)
-        except TRANSIENT as error:
-            try:
-                outage.failed(error)
-            except DatabaseAwayError as away:
-                raise DatabaseAwayError(
-                    f"{away}; start it again once the database is back, or let it wait for longer with "
-                    f"{variable('database_wait_seconds')}"
-                ) from away
+    through_outages(settings, stop, lambda outage: _ask_connected(settings, witnesses, stop, outage, counts, clock))
 
 
 def _seal_connected(

@@ -14,14 +14,14 @@ from psycopg import Connection
 from eventstore.keys.keyed_hashes import KeyedHashes
 from eventstore.log.read import CHANNEL, read_uuid
 from eventstore.postgres.connect import connect, pool_of
-from projections.engine.outage import DatabaseAwayError, Outage
-from projections.engine.runner import TRANSIENT
+from projections.engine.outage import Outage
 from projections.engine.tables import ShapeError, outdated_among
 from projections.webhooks.webhooks import WEBHOOKS
 from workers.clock_and_ids import now
 from workers.composition import write_side
+from workers.outages import through_outages
 from workers.processes.worker import sender
-from workers.settings import Settings, variable
+from workers.settings import Settings
 from workers.waking import IDLE_SECONDS
 from workers.webhooks.sending import Https, Sending
 from workers.webhooks.worker import SENDERS, Counts, Worker
@@ -47,18 +47,8 @@ def run_webhooks(settings: Settings, stop: Event, counts: Counts, *, clock: Call
     """
     where = "any address" if settings.webhook_private_addresses else "public addresses"
     logger.info("sending the events of log %s to webhooks at %s", settings.log, where)
-    sending, outage = sending_of(settings), Outage(stop, settings.database_wait_seconds)
-    while not stop.is_set():
-        try:
-            _run_connected(settings, stop, outage, sending, counts, clock)
-        except TRANSIENT as error:
-            try:
-                outage.failed(error)
-            except DatabaseAwayError as away:
-                raise DatabaseAwayError(
-                    f"{away}; start it again once the database is back, or let it wait for longer with "
-                    f"{variable('database_wait_seconds')}"
-                ) from away
+    sending = sending_of(settings)
+    through_outages(settings, stop, lambda outage: _run_connected(settings, stop, outage, sending, counts, clock))
 
 
 def _run_connected(

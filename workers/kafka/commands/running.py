@@ -37,8 +37,7 @@ from eventstore.log.read import read_head
 from eventstore.postgres.connect import connect, pool_of
 from eventstore.postgres.ownership import Ownership, Purpose
 from projections.engine.follow import IDLE_POLL_SECONDS, PAUSED_SECONDS, end_when_silent
-from projections.engine.outage import DatabaseAwayError, Outage
-from projections.engine.runner import TRANSIENT
+from projections.engine.outage import Outage
 from workers.clock_and_ids import new_id, now
 from workers.composition import write_side
 from workers.kafka import client
@@ -49,6 +48,7 @@ from workers.kafka.outage import KafkaOutage
 from workers.kafka.publishing.publisher import FLUSH_SECONDS, dispose
 from workers.metrics.serving import metrics_served
 from workers.metrics.sources import TopicCounts, of_executor
+from workers.outages import through_outages
 from workers.settings import Settings, SettingsError, variable
 from workers.tuning import tune_for_commands
 
@@ -89,24 +89,17 @@ def execute_until(
         )
     find = _principals(settings)
     counts = TopicCounts()
-    database = Outage(stop, settings.database_wait_seconds)
     kafka = KafkaOutage("commands by topic", "no command is executed", stop)
-    while not stop.is_set():
-        try:
-            with _services(settings) as served, asyncio.Runner() as runner:
-                sources = [of_executor(served.executor, RULES), counts.read]
-                with metrics_served(settings, sources):
-                    execution = TopicExecution(served, RouteTable(registry.routes()), settings.body_limit_bytes)
-                    carry_out = _Execution(execution, runner, find, counts)
-                    _run_connected(settings, stop, carry_out, database, kafka, on_step, paused_seconds)
-        except TRANSIENT as error:
-            try:
-                database.failed(error)
-            except DatabaseAwayError as away:
-                raise DatabaseAwayError(
-                    f"{away}; start it again once the database is back, or let it wait for longer with "
-                    f"{variable('database_wait_seconds')}"
-                ) from away
+
+    def run_connected(database: Outage) -> None:
+        with _services(settings) as served, asyncio.Runner() as runner:
+            sources = [of_executor(served.executor, RULES), counts.read]
+            with metrics_served(settings, sources):
+                execution = TopicExecution(served, RouteTable(registry.routes()), settings.body_limit_bytes)
+                carry_out = _Execution(execution, runner, find, counts)
+                _run_connected(settings, stop, carry_out, database, kafka, on_step, paused_seconds)
+
+    through_outages(settings, stop, run_connected)
 
 
 def _run_connected(
