@@ -11,9 +11,10 @@ from rich.tree import Tree
 
 from domain.process_manager import RecordedIntent
 from domain.processes.process import ProcessAnswered, ProcessReacted
+from domain.registry import PAIRS
 from projections.replay.causes import Unit
 from projections.replay.refused import Explained
-from projections.replay.steps import Change, Step, members_of
+from projections.replay.steps import Change, Step, changes, members_of
 from workers.showing import in_major_units, printable, said, wrapped
 
 _HEADING, _QUIET, _CHANGED, _WRONG = "bold", "dim", "green", "red"
@@ -43,17 +44,30 @@ def _currency_of(state: Any) -> str | None:
 
 
 def _changed(change: Change, currency: str | None) -> str:
-    name = change.path.rpartition(".")[2].partition("[")[0]
-    before, after = (_value(name, value, currency) for value in (change.before, change.after))
+    before, after = (_value(change.path, value, currency) for value in (change.before, change.after))
     if change.before is None:
         return f"{change.path} is now {after}"
     return f"{change.path} {before} → {after}"
 
 
-def _value(name: str, value: Any, currency: str | None) -> str:
+def _state(state: Any) -> str:
+    """The values of a state in one line, without empty ones."""
+    currency = _currency_of(state)
+    values = ((one.path, one.after) for one in changes(None, state) if one.path != "version")
+    return ", ".join(f"{path} {_value(path, value, currency)}" for path, value in values if value not in (None, []))
+
+
+def _value(path: str, value: Any, currency: str | None) -> str:
+    """A value of a state for people. The last name of its path tells whether it is an amount."""
     if value is None:
         return "none"
-    shown = in_major_units({name: [value] if isinstance(value, list) else value}, currency)[name]
+    name, *places = path.rpartition(".")[2].replace("]", "").split("[")
+    if name in PAIRS and len(places) > 1:  # a member of a tuple
+        name, places = PAIRS[name][int(places[1])], []
+    if places:  # an element of a list; the list around it tells the names of the members of a tuple
+        [shown] = in_major_units({name: [value]}, currency)[name]
+    else:
+        shown = in_major_units({name: value}, currency)[name]
     return printable(shown if isinstance(shown, str) else orjson.dumps(shown).decode())
 
 
@@ -118,6 +132,6 @@ def refusal_lines(found: Explained, width: int | None) -> Iterator[Text]:
             yield Text(f"{one.stream} did not exist")
             continue
         yield Text(f"{one.stream} version {one.version}", _HEADING)
-        yield from _styled(said(one.state), width, "")
+        yield from _styled(_state(one.state), width, "")
     if found.cut is not None:
         yield Text(found.cut, _WRONG)

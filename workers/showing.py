@@ -27,12 +27,20 @@ def in_major_units(data: Any, currency: str | None = None) -> Any:
     for name, value in data.items():
         if name in AMOUNTS and isinstance(value, int) and currency is not None:
             shown[name] = show(value, currency)
-        elif name in PAIRS:
+        elif _are_tuples(name, value):
             named = [dict(zip(PAIRS[name], one, strict=True)) for one in value]
             shown[name] = in_major_units(named, currency)
         else:
             shown[name] = in_major_units(value, currency)
     return shown
+
+
+def _are_tuples(name: str, value: Any) -> bool:
+    """Whether a value is a list of the tuples that `PAIRS` names. In another aggregate the name may mean others."""
+    members = PAIRS.get(name)
+    if members is None or not isinstance(value, list):
+        return False
+    return all(isinstance(one, list) and len(one) == len(members) for one in value)
 
 
 def described(recorded: Recorded, data: Mapping[str, Any], width: int | None) -> Iterator[str]:

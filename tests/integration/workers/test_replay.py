@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 from psycopg import Connection
+from rich.text import Text
 
 from domain import registry
 from domain.accounts.account.lifecycle import FreezeAccount
@@ -30,6 +31,7 @@ from tests.support.ledger import Ledger, codec_of, ledger_on, new_id, transfer
 from tests.support.postgres import Database, Server
 from tests.support.processes import processes_on, settle
 from tests.tampering.books import write_books
+from workers.replay_text import refusal_lines, step_lines
 
 
 @dataclass(frozen=True)
@@ -257,6 +259,19 @@ def test_the_last_state_of_a_replay_is_the_fold_of_the_log(
                 found = explained(auditor, 1, codec, step.recorded.position)
                 assert found is not None
                 assert found.sentence
+                assert "{'" not in text_of(refusal_lines(found, None)), "states are shown without Python"
+        for step in steps:  # each event can be shown, with what it changed
+            assert step.recorded.type in text_of(step_lines(step, 60))
+
+
+def text_of(lines: Iterable[Text]) -> str:
+    return "\n".join(line.plain for line in lines)
+
+
+def test_values_of_lists_are_shown_as_they_are(written: Written) -> None:
+    opened = written.said(written.one, "--steps", "--type", "account.opened.v1")
+    assert 'profile.owners is now ["' in opened
+    assert "profile.mandates is now []" in opened
 
 
 def test_a_frozen_account_explains_its_refusal(written: Written) -> None:

@@ -76,3 +76,7 @@ def test_a_state_has_decimal_strings_for_amounts() -> None:
     assert (shown["balance"], shown["reserved"], shown["version"]) == ("-1230", "30", 3)
     assert (shown["profile"]["minimum"], shown["profile"]["maximum"]) == (None, "5000")
     assert shown["holds"] == [{"hold": "hold_1", "amount": "30", "expires_at": None}]
+
+
+def test_a_list_of_another_form_under_the_name_of_tuples_is_shown_as_it_is() -> None:
+    assert in_major_units({"holds": ["hold_1"], "days": 30}) == {"holds": ["hold_1"], "days": 30}
