@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from random import Random
 from typing import IO, Final
@@ -17,6 +18,7 @@ import orjson
 from eventstore.log.leaf import StoredCommand, StoredEvent, command_record, leaf, leaf_hash, microseconds
 from eventstore.log.metadata import encoded_actor, metadata
 from eventstore.proof.checkpoints import Checkpoint
+from eventstore.proof.heads import Head, Heads, bucket_of, key_of, line_of, root_of_buckets
 from eventstore.proof.notes import Signer
 from eventstore.proof.tiles import Edge
 
@@ -25,7 +27,6 @@ LOG: Final = UUID("01933b0e-7a6c-7c3e-8f00-0123456789ab")
 BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 ACCOUNTS: Final = 10_000
 EVENTS_OF_TRANSFER: Final = 3
-_BUCKETS: Final = 65_536
 _BATCH: Final = 1_024
 """Leaf hashes that are added to the tree at once."""
 _ACTOR: Final = encoded_actor({"how": "token", "id": "client:01933b0e7a6c7c3e8f00", "roles": ["commands"]})
@@ -144,8 +145,7 @@ class _Heads:
         self._once: list[bytes] = []
 
     def add(self, event: StoredEvent) -> None:
-        key = sha256(event.stream.encode()).digest()
-        head = key + event.version.to_bytes(8, "big") + event.position.to_bytes(8, "big")
+        head = Head(key_of(event.stream), event.version, event.position).packed
         if event.type == "transaction.posted.v1":
             self._once.append(head)
         else:
@@ -154,12 +154,5 @@ class _Heads:
     def line(self) -> str:
         """The extension line of the checkpoint."""
         heads = sorted([*self._once, *self._accounts.values()])
-        top, at = Edge(), 0
-        for bucket in range(_BUCKETS):
-            begin = at
-            while at < len(heads) and int.from_bytes(heads[at][:2], "big") == bucket:
-                at += 1
-            tree = Edge()
-            tree.append(b"".join(leaf_hash(head) for head in heads[begin:at]))
-            top.append(leaf_hash(tree.root()))
-        return f"daybook.heads.v1 {len(heads)} {b64encode(top.root()).decode()}"
+        buckets = {bucket: b"".join(inside) for bucket, inside in groupby(heads, bucket_of)}
+        return line_of(Heads(len(heads), root_of_buckets(buckets)))

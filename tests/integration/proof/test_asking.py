@@ -60,18 +60,6 @@ OTHER = Signer("other.example/witness", b"x" * 32, COSIGNATURE)
 PATIENCE_SECONDS = 60.0
 
 
-@pytest.fixture
-def database(postgres18: Server) -> Iterator[Database]:
-    with postgres18.database() as made:
-        yield made
-
-
-@pytest.fixture
-def ledger(database: Database) -> Iterator[Ledger]:
-    with ledger_on(database) as made:
-        yield made
-
-
 @dataclass
 class Asking:
     """A sealer, and what asks witnesses, with one clock."""

@@ -14,22 +14,10 @@ from eventstore.proof.checkpoints import Checkpoint, open_checkpoint
 from eventstore.proof.merkle import root
 from eventstore.proof.notes import Signer
 from eventstore.proof.tiles import Tile, reader_of
-from tests.support.ledger import Ledger, deposit, ledger_on
-from tests.support.postgres import Database, Server
+from tests.support.ledger import Ledger, deposit
+from tests.support.postgres import Database
 from tests.support.sealing import KEY, ORIGIN, PACE, Sealing, sealing_on
 from workers.exporters.tiles import CHECKPOINT, TilesError, export_tiles
-
-
-@pytest.fixture
-def database(postgres18: Server) -> Iterator[Database]:
-    with postgres18.database() as made:
-        yield made
-
-
-@pytest.fixture
-def ledger(database: Database) -> Iterator[Ledger]:
-    with ledger_on(database) as made:
-        yield made
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from threading import Event, Thread
@@ -39,25 +39,13 @@ from eventstore.proof.store import (
     read_keys,
     read_tree,
 )
-from tests.support.ledger import Ledger, deposit, ledger_on
+from tests.support.ledger import Ledger, deposit
 from tests.support.postgres import Database
 from tests.support.sealing import HEADS_PACE, KEY, ORIGIN, PACE, Sealing, sealing_on
 from tests.support.waiting import wait_until
 from workers.databases import one_moment
 from workers.proof.heads import bring_heads
 from workers.proof.sealer import SealError
-
-
-@pytest.fixture
-def ledger(database: Database) -> Iterator[Ledger]:
-    with ledger_on(database) as made:
-        yield made
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Connection[Any]]:
-    with connect(database.url, application_name="test") as connection:
-        yield connection
 
 
 def streams_of_log(owner: Connection[Any], log_number: int, size: int) -> dict[str, tuple[int, int]]:

@@ -16,7 +16,7 @@ from eventstore.proof.heads import HEADS
 from eventstore.proof.notes import Verifies, parse_verifier
 from tests.integration.workers.running import PATIENCE_SECONDS, environment
 from tests.support.pages import HOW_TO, OF_MAKE_RUN
-from tests.support.postgres import Database, Server
+from tests.support.postgres import Database
 from tests.support.sealing import ORIGIN, sealing_on
 from tests.support.service import TOKENS, Service, service_on
 from workers.clock_and_ids import now
@@ -24,12 +24,6 @@ from workers.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 PAGE = HOW_TO / "run-a-witness.md"
-
-
-@pytest.fixture
-def database(postgres18: Server) -> Iterator[Database]:
-    with postgres18.database() as made:
-        yield made
 
 
 @pytest.fixture

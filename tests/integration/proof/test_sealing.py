@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
 from threading import Event, Thread
@@ -14,7 +13,6 @@ from psycopg import Connection
 
 from eventstore.log.leaf import leaf_hash
 from eventstore.log.read import read_head
-from eventstore.postgres.connect import connect
 from eventstore.proof.checkpoints import open_checkpoint
 from eventstore.proof.merkle import consistency_proof, inclusion_proof, verify_consistency, verify_inclusion
 from eventstore.proof.notes import parse_verifier
@@ -28,29 +26,11 @@ from eventstore.proof.store import (
     tile_reader,
 )
 from eventstore.proof.tiles import Grown, Tile, reader_of
-from tests.support.ledger import Ledger, deposit, ledger_on
+from tests.support.ledger import Ledger, deposit
 from tests.support.merkle import naive_root
-from tests.support.postgres import Database, Server
+from tests.support.postgres import Database
 from tests.support.sealing import KEY, ORIGIN, PACE, sealing_on
 from workers.proof.sealer import SealError, signers_of
-
-
-@pytest.fixture
-def database(postgres18: Server) -> Iterator[Database]:
-    with postgres18.database() as made:
-        yield made
-
-
-@pytest.fixture
-def ledger(database: Database) -> Iterator[Ledger]:
-    with ledger_on(database) as made:
-        yield made
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Connection[Any]]:
-    with connect(database.url, application_name="test") as connection:
-        yield connection
 
 
 def deposits(ledger: Ledger, number: int) -> None:
