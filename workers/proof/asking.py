@@ -4,8 +4,8 @@ Each witness has one request at a time, on a thread of its own, so that a slow o
 also the database, is for the thread that calls `turn`. A witness gets the newest checkpoint only: those that were
 signed while it was away are covered by the proof between the sizes.
 
-What a witness answers is not trusted. A cosignature is kept if its key signed this checkpoint, at a time that can be.
-After everything else there is a pause, and the next request.
+No answer of a witness is trusted before it is checked. A cosignature is kept if the key of the witness signed this
+checkpoint, at a possible time. After any other answer the witness is asked again after a pause.
 """
 
 from __future__ import annotations

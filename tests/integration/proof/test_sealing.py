@@ -94,6 +94,25 @@ def test_checkpoints_are_signed_at_a_pace_and_only_when_the_log_has_grown(databa
         assert covering_checkpoint(sealing.connection, sealing.log_number, second.size + 1) is None
 
 
+def test_a_piece_is_sealed_before_the_next_checkpoint(
+    database: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the events of a pace are not sealed all at once, beside the appends."""
+    monkeypatch.setattr("workers.proof.sealer.PIECE", 4)
+    with sealing_on(database, window=1_000) as sealing:
+        ledger.account()
+        sealer = sealing.sealer()
+        sealer.turn()
+        before = sealing.last()
+        assert before is not None
+        while (head := read_head(sealing.connection, "main").position) < before.size + 4:
+            assert not sealer.turn(), "less than a piece waits for the checkpoint"
+            assert sealer.pending == (head > before.size)
+            ledger.account()
+        assert sealer.turn()
+        assert (sealing.counts.size, sealer.pending, sealing.last()) == (head, False, before)
+
+
 def test_a_clock_that_was_put_back_does_not_stop_the_checkpoints(database: Database, ledger: Ledger) -> None:
     with sealing_on(database) as sealing:
         sealer = sealing.sealer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import orjson
 import pytest
@@ -14,6 +15,7 @@ from eventstore.log.read import Recorded
 from projections.replay.steps import plain
 from tests.samples.registry import EVENTS
 from tests.samples.sample import StoredEvent
+from workers.replay_text import _value
 from workers.showing import described, in_major_units
 
 ADA, GRACE = "acct_01h455vb4pex5vsknk084sn02q", "acct_01h455vb4pex5vsknk084sn02r"
@@ -80,3 +82,20 @@ def test_a_state_has_decimal_strings_for_amounts() -> None:
 
 def test_a_list_of_another_form_under_the_name_of_tuples_is_shown_as_it_is() -> None:
     assert in_major_units({"holds": ["hold_1"], "days": 30}) == {"holds": ["hold_1"], "days": 30}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "shown"),
+    [
+        ("balance", -1230, "-12.30"),
+        ("holds", [["hold_1", 30, None]], '[{"hold":"hold_1","amount":"0.30","expires_at":null}]'),
+        ("holds[0]", ["hold_1", 30, None], '{"hold":"hold_1","amount":"0.30","expires_at":null}'),
+        ("holds[0][1]", 30, "0.30"),
+        ("holds[0][0]", "hold_1", "hold_1"),
+        ("usage.days[0][1]", 30, "30"),
+        ("profile.owners[0]", "ada", "ada"),
+        ("profile.owners", ["ada"], '["ada"]'),
+    ],
+)
+def test_a_value_of_a_state_is_shown_by_its_path(path: str, value: Any, shown: str) -> None:
+    assert _value(path, value, "EUR") == shown

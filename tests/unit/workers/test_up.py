@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from workers.settings import Settings
-from workers.up import _mails, _welcome, base_url
+from workers.up import _URLS, _environment, _mails, _welcome, base_url
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,13 @@ def test_it_says_where_mails_are() -> None:
     sent = Settings(smtp_url=SecretStr("smtp://localhost"))
     assert "Mails" not in _welcome(sent, {})
     assert _mails(sent) == {}
+
+
+def test_only_the_sealer_gets_the_key_of_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAYBOOK_PROOF_KEY", "the-key")
+    settings = Settings(
+        database_url="postgresql:///test", proof_key=None, proof_key_file=Path("var/proof.key"), master_key=None
+    )
+    for command in _URLS:
+        given = {name for name in _environment(settings, command) if name.startswith("DAYBOOK_PROOF_KEY")}
+        assert given == ({"DAYBOOK_PROOF_KEY", "DAYBOOK_PROOF_KEY_FILE"} if command == "seal" else set()), command
