@@ -21,7 +21,7 @@ from workers import daybook_verify
 
 LENGTHS: Final = (200_000, 400_000)
 QUICK_LENGTHS: Final = (5_000, 10_000)
-"""Transfers of each log. Both logs are too long to be sorted in memory, and the second shows that memory does not grow."""
+"""Transfers of each log. Both are too long to be sorted in memory; the second shows that memory does not grow."""
 FASTEST: Final = 20_000
 """Events a second of a process that are asked for."""
 MOST_GROWTH: Final = 1.5
