@@ -40,7 +40,9 @@ MOST_BYTES = 4 * 1024 * 1024
 """Bytes of steps after which a page ends. The state of a chart with a thousand nodes has more than 100 KB."""
 
 
-AnyJson = Annotated[Any, WithJsonSchema({"type": ["string", "integer", "boolean", "array", "object", "null"]})]
+AnyJson = Annotated[
+    Any, WithJsonSchema({"type": ["string", "integer", "boolean", "array", "object", "null"], "items": {}})
+]
 """A value of a state, whatever its form."""
 
 

@@ -1859,7 +1859,7 @@ BESIDE: Final = [
 ]
 
 _LOWEST: Final = "level = 0 AND number = 0"
-_FLIPPED: Final = "hashes = substr(hashes, 1, 40) || '\\x00'::bytea || substr(hashes, 42)"
+_FLIPPED: Final = "hashes = set_byte(hashes, 40, 255 - get_byte(hashes, 40))"
 _NEWEST: Final = "size = (SELECT max(size) FROM proof.checkpoints)"
 _BUCKET: Final = "bucket = (SELECT min(bucket) FROM proof.heads)"
 _EMPTY: Final = "(SELECT min(b) FROM generate_series(0, 65535) AS b WHERE b NOT IN (SELECT bucket FROM proof.heads))"
@@ -1893,7 +1893,7 @@ PROOF: Final = [
     case("tiles.hashes: a leaf", f"UPDATE proof.tiles SET {_FLIPPED} WHERE {_LOWEST}", SEALED, SIGNED),
     case(
         "tiles.hashes: above the leaves",
-        "UPDATE proof.tiles SET hashes = '\\x00' || substr(hashes, 2) WHERE level = 1",
+        "UPDATE proof.tiles SET hashes = set_byte(hashes, 5, 255 - get_byte(hashes, 5)) WHERE level = 1",
         SIGNED,
     ),
     case(
@@ -1995,7 +1995,7 @@ PROOF: Final = [
     case("heads.size: later", f"UPDATE proof.heads SET size = size + 100000 WHERE {_BUCKET}", HEADS),
     case(
         "heads.heads: another version",
-        f"UPDATE proof.heads SET heads = set_byte(heads, 39, get_byte(heads, 39) + 1) WHERE {_BUCKET}",
+        f"UPDATE proof.heads SET heads = set_byte(heads, 39, 255 - get_byte(heads, 39)) WHERE {_BUCKET}",
         HEADS,
     ),
     case("heads: a bucket deleted", f"DELETE FROM proof.heads WHERE {_BUCKET}", HEADS),
@@ -2007,8 +2007,7 @@ PROOF: Final = [
     case("head_tiles.log: of another log", "UPDATE proof.head_tiles SET log = 2 WHERE level = 1", HEADS, SIGNED),
     case(
         "head_tiles.level: another",
-        "DELETE FROM proof.head_tiles WHERE level = 0 AND number = 0; UPDATE proof.head_tiles SET level = 0 WHERE"
-        " level = 1",
+        f"UPDATE proof.head_tiles SET level = 0, number = {_EMPTY_TILE} WHERE level = 1",
         HEADS,
     ),
     case(

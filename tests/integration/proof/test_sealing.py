@@ -280,7 +280,7 @@ def test_a_tile_that_was_changed_is_noticed_at_the_start(
     with sealing_on(database) as sealing:
         deposits(ledger, 3)
         sealing.sealer().turn()
-        owner.execute("UPDATE proof.tiles SET hashes = '\\x00' || substr(hashes, 2) WHERE level = 0")
+        owner.execute("UPDATE proof.tiles SET hashes = set_byte(hashes, 0, 255 - get_byte(hashes, 0)) WHERE level = 0")
         with pytest.raises(SealError, match="do not have the root of the checkpoint that was signed"):
             sealing.sealer()
 

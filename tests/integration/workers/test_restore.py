@@ -25,7 +25,9 @@ from workers import cli
 from workers.embedded import wheel_bin_dir
 
 ROOT = Path(__file__).parents[3]
-ROLES = ("owner", "read_owner", "api", "query", "projector", "audit", "reader", "publisher", "replica", "credentials")
+ROLES = re.findall(
+    r"'(daybook_\w+)'", (ROOT / "migrations/rights/01_roles.sql").read_text(encoding="utf-8").split("LOOP")[0]
+)
 HOW_TO = ROOT / "docs" / "howto" / "backup-and-restore.md"
 
 
@@ -162,7 +164,7 @@ def test_a_rebuild_does_not_run_foreign_code_on_its_tables(empty_database: Datab
 def test_migrate_needs_no_right_to_create_roles_that_exist(version: int) -> None:
     with running_server(version) as server, psycopg.connect(server.postgres.url, autocommit=True) as dba:
         for role in ROLES:
-            dba.execute(f"CREATE ROLE daybook_{role} NOLOGIN".encode())
+            dba.execute(f"CREATE ROLE {role} NOLOGIN".encode())
         dba.execute("CREATE ROLE tenant LOGIN IN ROLE daybook_owner, daybook_read_owner")
         dba.execute("CREATE DATABASE rented OWNER tenant")
         database = Database("rented", tenants(server), version)
@@ -181,7 +183,7 @@ def test_migrate_needs_no_right_to_create_roles_that_exist(version: int) -> None
 def test_a_missing_role_or_right_is_one_message(missing: str, message: str) -> None:
     with running_server(18) as server, psycopg.connect(server.postgres.url, autocommit=True) as dba:
         for role in ROLES:
-            dba.execute(f"CREATE ROLE daybook_{role} NOLOGIN".encode())
+            dba.execute(f"CREATE ROLE {role} NOLOGIN".encode())
         dba.execute("CREATE ROLE tenant LOGIN IN ROLE daybook_owner, daybook_read_owner")
         dba.execute("CREATE DATABASE rented OWNER tenant")
         dba.execute(missing.encode())
