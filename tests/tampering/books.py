@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -201,7 +201,7 @@ from tests.support.ledger import (
 )
 from tests.support.memory_ledger import APPROVER, VISITOR, By, by_person
 from tests.support.postgres import Database
-from tests.support.sealing import BEGIN, HEADS_PACE, KEY, sealing_on
+from tests.support.sealing import HEADS_PACE, KEY, sealing_on
 from workers.composition import manager_principal
 from workers.erasure import erase_subject
 from workers.verify import verify
@@ -265,7 +265,7 @@ def seal(database: Database, *keys: bytes) -> None:
     """Seal the log up to its head, and sign it by these keys, the newest first."""
     with sealing_on(database, keys=keys, window=1_000) as sealing:
         last = sealing.last()
-        sealing.now = BEGIN if last is None else last.signed_at + HEADS_PACE
+        sealing.now = datetime.now(UTC) if last is None else last.signed_at + HEADS_PACE
         assert sealing.sealer().turn()
 
 
@@ -274,9 +274,9 @@ def cosign_head(database: Database) -> None:
     with sealing_on(database) as sealing:
         last = sealing.last()
         assert last is not None
-        signature = cosign(WITNESS, parse_note(last.note.encode()).text, BEGIN)
+        signature = cosign(WITNESS, parse_note(last.note.encode()).text, last.signed_at)
         line, key = signature.line.removesuffix("\n"), str(WITNESS.verifier)
-        assert keep_cosignature(sealing.connection, sealing.log_number, key, last.size, line, BEGIN)
+        assert keep_cosignature(sealing.connection, sealing.log_number, key, last.size, line, last.signed_at)
 
 
 def _old_policy(ledger: Ledger) -> None:
