@@ -2149,7 +2149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trust = _trust(options)
         report = _run(options, trust)
         if options.keep is not None and report.ok and report.note is not None:
-            options.keep.write_text(report.note, encoding="utf-8", newline="")
+            _keep(options.keep, report.note)
     except (Misused, OSError) as error:
         print(f"daybook-verify: {error}", file=sys.stderr)
         return 2
@@ -2244,6 +2244,16 @@ def _run(options: argparse.Namespace, trust: Trust) -> Report:
         return verify(cast(io.BufferedReader, sys.stdin.buffer), trust, folder, progress)
     with Path(options.bundle).open("rb") as file:
         return verify(file, trust, folder, progress)
+
+
+def _keep(path: Path, note: str) -> None:
+    """Write the head beside the file and put it in its place, so that a full disk does not take the head of before."""
+    new = Path(f"{path}.new")
+    with new.open("w", encoding="utf-8", newline="") as file:
+        file.write(note)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
 
 
 def _no_progress(events: int) -> None:

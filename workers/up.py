@@ -196,12 +196,17 @@ def _mails(settings: Settings) -> dict[str, str]:
     return {} if folder is None else {variable("mail_folder"): str(folder)}
 
 
-def _metrics_port(settings: Settings, command: str) -> dict[str, str]:
-    """The environment variable with the port of a process: those after the API's, in the order of `_URLS`."""
+def port_of_metrics(settings: Settings, command: str) -> int | None:
+    """The port of the metrics of a process: those after the API's, in the order of `_URLS`. None if none is set."""
     if settings.metrics_port is None or command == "serve":
-        return {}
-    after = settings.workers - 1 + list(_URLS).index(command)
-    return {variable("metrics_port"): str(settings.metrics_port + after)}
+        return settings.metrics_port
+    return settings.metrics_port + settings.workers - 1 + list(_URLS).index(command)
+
+
+def _metrics_port(settings: Settings, command: str) -> dict[str, str]:
+    """The environment variable with the port of the metrics of a process."""
+    port = port_of_metrics(settings, command)
+    return {} if port is None else {variable("metrics_port"): str(port)}
 
 
 def initialise(settings: Settings) -> Migrated:

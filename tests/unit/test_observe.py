@@ -13,6 +13,7 @@ from tests.unit.test_compose import environment, services
 from workers.metrics.catalogue import METRICS
 from workers.metrics.sources import REFUSALS
 from workers.settings import load
+from workers.up import port_of_metrics
 
 ROOT: Final = Path(__file__).parents[2]
 SERIES: Final = {
@@ -20,6 +21,17 @@ SERIES: Final = {
     for one in METRICS
     for ending in (("_bucket", "_sum", "_count") if one.kind == "histogram" else ("",))
 }
+MEASURED: Final = ("api", "projector", "processes", "topics", "webhooks", "batches", "sealer", "witnesses")
+"""The services that serve metrics."""
+UP: Final = {
+    "serve": "api",
+    "work": "projector",
+    "work --processes": "processes",
+    "webhooks": "webhooks",
+    "batches": "batches",
+    "seal": "sealer",
+}
+"""The processes of `daybook up` that serve metrics, and the names of their jobs."""
 NAME: Final = re.compile(r"\bdaybook_\w+")
 
 
@@ -28,8 +40,17 @@ def parsed(name: str) -> Any:
 
 
 def targets(name: str) -> dict[str, list[str]]:
-    """The targets of each job."""
-    return {job["job_name"]: job["static_configs"][0]["targets"] for job in parsed(name)["scrape_configs"]}
+    """The targets of each job. Those that are found by name are `host:port`, as those that are listed."""
+    return {job["job_name"]: _targets(job) for job in parsed(name)["scrape_configs"]}
+
+
+def _targets(job: dict[str, Any]) -> list[str]:
+    if "static_configs" in job:
+        (listed,) = job["static_configs"]
+        return list(listed["targets"])
+    (found,) = job["dns_sd_configs"]
+    assert found["type"] == "A"
+    return [f"{name}:{found['port']}" for name in found["names"]]
 
 
 @pytest.mark.parametrize(
@@ -59,18 +80,17 @@ def test_each_code_that_is_selected_is_counted(page: str) -> None:
 
 
 def test_prometheus_reaches_each_process_of_up() -> None:
-    assert targets("prometheus.yml") == {
-        "daybook-api": ["127.0.0.1:8110"],
-        "daybook-projector": ["127.0.0.1:8111"],
-        "daybook-processes": ["127.0.0.1:8112"],
-    }
+    first = 8110
+    ports = {command: port_of_metrics(load().model_copy(update={"metrics_port": first}), command) for command in UP}
+    assert targets("prometheus.yml") == {f"daybook-{UP[command]}": [f"127.0.0.1:{ports[command]}"] for command in UP}
+    assert ports["serve"] == first
 
 
 def test_prometheus_reaches_every_process_of_compose(monkeypatch: pytest.MonkeyPatch) -> None:
     more = parsed("observe.yml")["services"]
-    assert set(more) == {"api", "projector", "processes", "prometheus"}
+    assert set(more) == {*MEASURED, "prometheus"}
     wanted = {}
-    for name in ("api", "projector", "processes"):
+    for name in MEASURED:
         with monkeypatch.context() as of_service:
             for key, value in (environment(name) | more[name]["environment"]).items():
                 of_service.setenv(key, str(value))

@@ -154,6 +154,17 @@ def test_the_head_is_kept_if_all_holds(capsys: pytest.CaptureFixture[str], bundl
     assert run(capsys, bundle, "--key", KEY, "--kept", new, *NOW)[0] == 0
 
 
+def test_a_head_that_cannot_be_written_leaves_the_one_before(
+    capsys: pytest.CaptureFixture[str], bundle: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.txt"
+    kept.write_text(BUNDLES.note(), encoding="utf-8")
+    (tmp_path / "kept.txt.new").symlink_to("/dev/full")
+    code, _, error = run(capsys, bundle, "--key", KEY, "--kept", kept, "--keep", kept, *NOW)
+    assert (code, error) == (2, "daybook-verify: [Errno 28] No space left on device\n")
+    assert kept.read_text(encoding="utf-8") == BUNDLES.note()
+
+
 def test_the_clock(capsys: pytest.CaptureFixture[str], bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.daybook_verify.time.time_ns", lambda: 1_800_000_000 * 10**9)
     assert run(capsys, bundle)[0] == 0

@@ -456,7 +456,7 @@ def test_processes_take_the_next_ports_and_a_successor_that_of_the_one_before() 
 
 def test_under_up_the_others_have_the_ports_after_those_of_the_api() -> None:
     settings = Settings(metrics_port=8110, workers=3)
-    assert _metrics_port(settings, "serve") == {}, "it takes the one of the settings and the next two"
+    assert _metrics_port(settings, "serve") == {"DAYBOOK_METRICS_PORT": "8110"}, "it takes the next two as well"
     assert _metrics_port(settings, "work") == {"DAYBOOK_METRICS_PORT": "8113"}
     assert _metrics_port(settings, "work --processes") == {"DAYBOOK_METRICS_PORT": "8114"}
     assert _metrics_port(Settings(), "work") == {}
