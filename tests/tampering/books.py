@@ -265,7 +265,7 @@ def seal(database: Database, *keys: bytes) -> None:
     """Seal the log up to its head, and sign it by these keys, the newest first."""
     with sealing_on(database, keys=keys, window=1_000) as sealing:
         last = sealing.last()
-        sealing.now = datetime.now(UTC) if last is None else last.signed_at + HEADS_PACE
+        sealing.now = datetime.now(UTC).replace(microsecond=0) if last is None else last.signed_at + HEADS_PACE
         assert sealing.sealer().turn()
 
 
