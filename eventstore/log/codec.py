@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from itertools import repeat
 from operator import attrgetter
 from types import UnionType
@@ -80,6 +81,7 @@ class EventEntry(Protocol):
     def upcasts_to(self) -> str | None: ...
     @property
     def upcast(self) -> Callable[[dict[str, Any]], dict[str, Any]] | None: ...
+    def __hash__(self) -> int: ...
 
 
 FIGURES = Mapping[str, Any]
@@ -364,7 +366,7 @@ class Codec:
         return tuple(sorted(name for name, shape in self._by_name.items() if shape.event in events))
 
 
-def _newest(entries: Mapping[str, EventEntry], entry: EventEntry) -> tuple[type[Any], tuple[_Upcast, ...]]:
+def _newest(entries: Mapping[str, EventEntry], entry: EventEntry) -> tuple[type[Struct], tuple[_Upcast, ...]]:
     """The class that an entry decodes to, and the upcasters on the way. Raises `CodecError` if there is no way."""
     upcasts: list[_Upcast] = []
     newest = entry
@@ -377,6 +379,7 @@ def _newest(entries: Mapping[str, EventEntry], entry: EventEntry) -> tuple[type[
     return newest.event, tuple(upcasts)
 
 
+@cache  # making a struct takes half a millisecond, and a process has several codecs of one catalogue
 def _take_apart(
     entry: EventEntry, event: type[Struct], upcasts: tuple[_Upcast, ...], placeholders: tuple[type[Any], ...]
 ) -> _Shape[Any]:
