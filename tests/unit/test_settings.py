@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from eventstore.proof.notes import COSIGNATURE, Signer
 from workers import master_key
 from workers.settings import Settings, SettingsError, load, settings_table, variable
+from workers.settings.base import Part
 from workers.urls import with_role, without_password
 
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -290,3 +291,21 @@ def test_what_a_witness_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.delenv("DAYBOOK_WITNESS_KEY")
     with pytest.raises(SettingsError, match="does not hold a key to cosign with"):
         load().witness_signer()
+
+
+def test_no_two_parts_define_the_same_name() -> None:
+    """The part that comes first would replace what the other one checks."""
+    parts = [part for part in Settings.__mro__ if issubclass(part, Part) and part is not Part]
+    assert len(parts) >= 7
+    defined = [
+        name for part in parts for name in vars(part) if not name.startswith(("__", "model_", "_abc", "_settings"))
+    ]
+    assert sorted(set(defined)) == sorted(defined)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_each_field_has_its_variable_and_shows_no_secret(name: str) -> None:
+    field = Settings.model_fields[name]
+    assert variable(name) == (field.validation_alias or f"DAYBOOK_{name.upper()}")
+    is_secret = "SecretStr" in str(field.annotation) or name.endswith("database_url")
+    assert field.repr is not is_secret
