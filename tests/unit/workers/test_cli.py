@@ -1,4 +1,4 @@
-"""The reference page of the command line matches the commands."""
+"""The reference page of the command line matches the commands, and its start leaves the collector as it was."""
 
 from __future__ import annotations
 
@@ -13,3 +13,10 @@ def test_the_reference_matches_the_commands() -> None:
     command = [sys.executable, "-m", "typer", "workers.cli", "utils", "docs", "--name", "daybook"]
     message = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert PAGE.read_text().strip() == message.strip(), "the page is not up to date: run make reference"
+
+
+def test_garbage_is_collected_after_the_imports() -> None:
+    code = "import gc, workers.cli; print(gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True True\n"
+    )
