@@ -59,7 +59,7 @@ def test_cut_at_every_message(postgres18: Server, way: Way) -> None:
             codec = codec_of(keys, 1)
             cuts = 0
             while True:
-                empty_read_tables(database)
+                empty_read_tables(database, projections=FOLDED)
                 with suppress(psycopg.OperationalError), _through(proxy.url(database.name)) as cut:
                     runner = Runner(cut, "main", codec, FOLDED, page=PAGE)
                     left = cuts

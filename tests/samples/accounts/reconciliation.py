@@ -255,11 +255,11 @@ def free_entries(ledger: MemoryLedger, account: str) -> list[OwnEntry]:
     for event in ledger.log:
         if isinstance(event, TransactionPosted):
             for number, entry in enumerate(event.entries, 1):
-                name = EntryName(event.originator_id, number)
-                claim = ledger.states.get(entry_claim(name))
-                taken = isinstance(claim, Claim) and claim.holder is not None
-                if entry.account == account and not taken:
-                    found.append(OwnEntry(name.transaction, number, entry.signed, event.value_date, event.reference))
+                if entry.account != account:
+                    continue
+                claim = ledger.states.get(entry_claim(EntryName(event.originator_id, number)))
+                if not isinstance(claim, Claim) or claim.holder is None:
+                    found.append(OwnEntry(event.originator_id, number, entry.signed, event.value_date, event.reference))
     return found
 
 
