@@ -42,9 +42,9 @@ from workers.proof.sealer import signers_of
 
 VERIFIER = Path(__file__).parents[3] / "workers" / "daybook_verify.py"
 PATIENCE_SECONDS = 60.0
-STATEMENT = "statement {account} --from 2026-11-01 --to 2026-11-30"
+STATEMENT = "statement {account} --from 2026-11-01 --to 2099-12-31"
 BEGIN = datetime(2026, 11, 22, 12, tzinfo=UTC)
-DAYS: dict[str, Any] = {"from": "2026-11-01", "to": "2026-11-30"}
+DAYS: dict[str, Any] = {"from": "2026-11-01", "to": "2099-12-31"}
 SHOWN_TO_OWNERS = {
     "account.closed.v1",
     "account.closing_asked.v1",
@@ -310,8 +310,8 @@ def test_earlier_checkpoints_are_the_beginning_of_the_last_one(world: World) -> 
         ("event/1?since=99999", 404, "No checkpoint of 99999 leaves was signed; the nearest have {last}."),
         ("event/1?since={between}", 404, "the nearest have {first} and {middle}."),
         ("event/1?since=0", 400, "since"),
-        ("statement/acct_none?from=2026-11-01&to=2026-11-30", 404, "There is no account acct_none."),
-        ("statement/{account}?from=2026-11-30&to=2026-11-01", 400, "to"),
+        ("statement/acct_none?from=2026-11-01&to=2099-12-31", 404, "There is no account acct_none."),
+        ("statement/{account}?from=2099-12-31&to=2026-11-01", 400, "to"),
     ],
 )
 def test_what_is_not_there_is_a_sentence(world: World, path: str, status: int, sentence: str) -> None:
@@ -352,8 +352,8 @@ def verified(content: bytes, folder: Path, *options: str, origin: str = ORIGIN) 
         "command/rent-1?actor=the-command",
         "command/too much?actor=the-command",
         "stream/{account}",
-        "statement/{account}?from=2026-11-01&to=2026-11-30",
-        "statement/{account}?from=2026-11-01&to=2026-11-30&by=value",
+        "statement/{account}?from=2026-11-01&to=2099-12-31",
+        "statement/{account}?from=2026-11-01&to=2099-12-31&by=value",
         "stream/{account}?since={first},{middle}",
     ],
 )
@@ -713,9 +713,9 @@ def test_the_command_line_writes_what_the_api_answers(world: World, tmp_path: Pa
             "several actors sent a command with the key shared: say by --actor which one (the-command, the-operator)",
         ),
         ("stream acct_none", "There is no stream acct_none"),
-        ("statement acct_none --from 2026-11-01 --to 2026-11-30", "There is no stream acct_none"),
-        ("statement {transaction} --from 2026-11-01 --to 2026-11-30", "there is no account txn_"),
-        ("statement {account} --from 2026-11-30 --to 2026-11-01", "before it begins"),
+        ("statement acct_none --from 2026-11-01 --to 2099-12-31", "There is no stream acct_none"),
+        ("statement {transaction} --from 2026-11-01 --to 2099-12-31", "there is no account txn_"),
+        ("statement {account} --from 2099-12-31 --to 2026-11-01", "before it begins"),
         ("event 1 --since 7", "No checkpoint of 7 leaves was signed"),
         ("stream {account} --since {middle}", None),
     ],

@@ -46,7 +46,8 @@ class Asked:
         """Run the owner's command for a file of this kind, as the page writes it."""
         [line] = re.findall(rf"\| `daybook ([^`]* --output {kind}\.jsonl)` \|", PAGE)
         given = {"ACCOUNT": self.account, "KEY": "rent", "POSITION": str(self.position)}
-        given |= {"2026-11-01": f"{datetime.now(UTC) - timedelta(days=1):%F}", "2026-11-30": f"{datetime.now(UTC):%F}"}
+        yesterday, tomorrow = (datetime.now(UTC) + timedelta(days=days) for days in (-1, 1))
+        given |= {"2026-11-01": f"{yesterday:%F}", "2026-11-30": f"{tomorrow:%F}"}
         words = [given.get(word, word) for word in line.split()]
         words[-1] = str(folder / words[-1])
         if kind != "log":
