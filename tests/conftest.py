@@ -35,6 +35,9 @@ SLOW = (
 )  # fmt: skip
 """Begin the paths of what `make test-fast` leaves out: real processes and servers, faults, sweeps over every case."""
 
+LONGEST = TESTS / "integration" / "test_contributing.py"
+"""Has the longest test. At the end of a run the other processes would wait for it for minutes."""
+
 # A shared machine is slow now and then; a deadline would turn that into a failure.
 hypothesis.settings.register_profile(
     "daybook", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
@@ -105,7 +108,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make test-fast` leaves out, by its path."""
+    """Mark what `make test-fast` leaves out, by its path, and begin with the longest test."""
+    items.sort(key=lambda item: item.path != LONGEST)
     for item in items:
         if item.path.is_relative_to(TESTS) and str(item.path.relative_to(TESTS)).startswith(SLOW):
             item.add_marker(pytest.mark.slow)
