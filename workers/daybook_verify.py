@@ -2247,7 +2247,11 @@ def _run(options: argparse.Namespace, trust: Trust) -> Report:
 
 
 def _keep(path: Path, note: str) -> None:
-    """Write the head beside the file and put it in its place, so that a full disk does not take the head of before."""
+    """Write the head into a new file and rename that, so that a full disk does not destroy the head that was kept."""
+    if path.exists() and not path.is_file():  # a pipe or a device, which a rename would replace
+        path.write_text(note, encoding="utf-8", newline="")
+        return
+    path = path.resolve()
     new = Path(f"{path}.new")
     with new.open("w", encoding="utf-8", newline="") as file:
         file.write(note)

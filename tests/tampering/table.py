@@ -1859,7 +1859,7 @@ BESIDE: Final = [
 ]
 
 _LOWEST: Final = "level = 0 AND number = 0"
-_FLIPPED: Final = "hashes = set_byte(hashes, 40, 255 - get_byte(hashes, 40))"
+_FLIPPED: Final = "hashes = set_byte(hashes, 5, 255 - get_byte(hashes, 5))"
 _NEWEST: Final = "size = (SELECT max(size) FROM proof.checkpoints)"
 _BUCKET: Final = "bucket = (SELECT min(bucket) FROM proof.heads)"
 _EMPTY: Final = "(SELECT min(b) FROM generate_series(0, 65535) AS b WHERE b NOT IN (SELECT bucket FROM proof.heads))"
@@ -1893,7 +1893,7 @@ PROOF: Final = [
     case("tiles.hashes: a leaf", f"UPDATE proof.tiles SET {_FLIPPED} WHERE {_LOWEST}", SEALED, SIGNED),
     case(
         "tiles.hashes: above the leaves",
-        "UPDATE proof.tiles SET hashes = set_byte(hashes, 5, 255 - get_byte(hashes, 5)) WHERE level = 1",
+        f"UPDATE proof.tiles SET {_FLIPPED} WHERE level = 1",
         SIGNED,
     ),
     case(
@@ -2019,7 +2019,7 @@ PROOF: Final = [
     case("head_tiles.size: later", "UPDATE proof.head_tiles SET size = size + 100000 WHERE level = 1", HEADS),
     case(
         "head_tiles.hashes: another",
-        "UPDATE proof.head_tiles SET hashes = set_byte(hashes, 5, 255 - get_byte(hashes, 5)) WHERE level = 1",
+        f"UPDATE proof.head_tiles SET {_FLIPPED} WHERE level = 1",
         HEADS,
     ),
     case("cosignatures.log: of another log", "UPDATE proof.cosignatures SET log = 2", SIGNED),

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.unit.test_compose import environment, services
+from tests.unit.test_compose import COMMANDS, environment, services
 from workers.metrics.catalogue import METRICS
 from workers.metrics.sources import REFUSALS
 from workers.settings import load
@@ -21,17 +21,11 @@ SERIES: Final = {
     for one in METRICS
     for ending in (("_bucket", "_sum", "_count") if one.kind == "histogram" else ("",))
 }
-MEASURED: Final = ("api", "projector", "processes", "topics", "webhooks", "batches", "sealer", "witnesses")
-"""The services that serve metrics."""
-UP: Final = {
-    "serve": "api",
-    "work": "projector",
-    "work --processes": "processes",
-    "webhooks": "webhooks",
-    "batches": "batches",
-    "seal": "sealer",
-}
-"""The processes of `daybook up` that serve metrics, and the names of their jobs."""
+WITHOUT_METRICS: Final = {"migrate", "publisher", "mail", "verify", "rebuild"}
+MEASURED: Final = tuple(service for service in COMMANDS if service not in WITHOUT_METRICS)
+"""The services that serve metrics: all others."""
+UP: Final = {COMMANDS[service]: service for service in MEASURED if service not in {"topics", "witnesses"}}
+"""The processes that `daybook up` always runs and that serve metrics, and the names of their services."""
 NAME: Final = re.compile(r"\bdaybook_\w+")
 
 

@@ -16,10 +16,6 @@ from tests.samples.registry import SAMPLES, command_routes, history, module_of
 from tests.samples.sample import Samples
 from tests.support.memory_ledger import MemoryLedger
 
-UNITS = 4_000
-MOST_LIVES = 16
-"""Random lives that are lived until everything has happened. What needs more is too rare to be tried."""
-
 
 def missing(aggregate: Aggregate, samples: Samples | None) -> list[str]:
     """The parts of an aggregate without a sample, and the samples of unknown parts."""
@@ -56,8 +52,8 @@ def test_every_command_is_accepted_and_every_event_happens_in_a_random_life() ->
     commands = {command.__name__ for aggregate in AGGREGATES for command in aggregate.decisions}
     events = {entry.event.__name__ for entry in CATALOGUE if entry.event is not None}
     happened: set[str] = set()
-    for seed in range(1, MOST_LIVES + 1):
-        happened |= {type(event).__name__ for unit in history(Counting(), Random(seed), UNITS) for event in unit}
+    for seed in range(1, store.MOST_HISTORIES + 1):
+        happened |= {type(event).__name__ for unit in history(Counting(), Random(seed), store.UNITS) for event in unit}
         if commands <= set(accepted) and events <= happened:
             break
     assert commands - set(accepted) == set()

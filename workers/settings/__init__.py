@@ -141,8 +141,7 @@ class Settings(Proof, Mail, Kafka, Serving, MasterKeys):
 
     def with_projections(self, names: str) -> Self:
         """The same settings, with these projections and areas, separated by commas."""
-        listed = tuple(one.strip() for one in names.split(",") if one.strip())
-        return self.model_copy(update={"projections": listed})
+        return self.model_copy(update={"projections": split(names)})
 
 
 def load() -> Settings:

@@ -1,4 +1,4 @@
-"""What the parts of the settings share: names of variables, the error, and what several values are checked by."""
+"""What the parts of the settings share: names of variables, the error, and checks of values."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DATABASE_URL: Final = "DATABASE_URL"
 ORIGIN: Final = re.compile(
     r"(https://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?"
 )
-"""An origin of pages: encrypted, or on this machine."""
+"""Scheme, host and port of a page: `https`, or `http` on this machine."""
 LINK: Final = re.compile(ORIGIN.pattern + r"(/[A-Za-z0-9._~-]+)*/?")
-"""An address that paths are added to."""
+"""An origin and a path, to which the rest of an address is added."""
 
 
 class SettingsError(ValueError):
@@ -29,7 +29,7 @@ class SettingsError(ValueError):
 class Part(BaseSettings):
     """Settings that belong together. A value with `repr=False` is secret: it never appears in a message.
 
-    All parts are bases of one class, so each name is used once, also that of a validator.
+    `Settings` inherits from all parts, so no two of them may use the same name, not even for a validator.
     """
 
     model_config = SettingsConfigDict(

@@ -104,7 +104,7 @@ class Proof(Databases):
         "the origin of its log; with another origin, that, a space, and the key. A log may have several keys",
     )
 
-    _check_keys_of_the_proof = field_validator(*PROOF_KEYS, "witness_key")(check_key)
+    _check_proof_keys = field_validator(*PROOF_KEYS, "witness_key")(check_key)
     _split_witnesses_and_logs = field_validator("proof_witnesses", "witness_logs", mode="before")(split)
 
     @field_validator("proof_witnesses")

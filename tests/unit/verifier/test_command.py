@@ -165,6 +165,20 @@ def test_a_head_that_cannot_be_written_leaves_the_one_before(
     assert kept.read_text(encoding="utf-8") == BUNDLES.note()
 
 
+def test_a_head_is_kept_behind_a_link_and_in_a_device(
+    capsys: pytest.CaptureFixture[str], bundle: Path, tmp_path: Path
+) -> None:
+    device, link, file = tmp_path / "device", tmp_path / "link", tmp_path / "file"
+    device.symlink_to("/dev/null")
+    file.write_text("before", encoding="utf-8")
+    link.symlink_to(file)
+    for kept in (device, link):
+        assert run(capsys, bundle, "--key", KEY, "--keep", kept, *NOW)[0] == 0
+        assert kept.is_symlink()
+    assert file.read_text(encoding="utf-8") == BUNDLES.note()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["device", "file", "link", "log.jsonl"]
+
+
 def test_the_clock(capsys: pytest.CaptureFixture[str], bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.daybook_verify.time.time_ns", lambda: 1_800_000_000 * 10**9)
     assert run(capsys, bundle)[0] == 0
