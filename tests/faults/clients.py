@@ -23,8 +23,8 @@ MOST_OPENED = 20
 """The most accounts that a client opens, so that the accounts of eight clients fit on one page of a read."""
 MOST_ITEMS = 12
 BATCHING = Limits().share_of(Limits().batches)
-"""How many clients of a load send batches. An API refuses more concurrent batches of one principal, and such a refusal
-is not the effect of a fault."""
+"""How many clients of a load send batches, for the first time or again. An API refuses more concurrent batches of one
+principal, and such a refusal is not the effect of a fault."""
 
 
 class Client:
@@ -121,9 +121,13 @@ class Client:
                 assert call.accepted, f"an opening is never refused: {call}"
                 self._accounts.append(call.message["account"])
         if self._how.random() < 0.05:
-            self._until_answered(calls, batch=self._how.random() < 0.5)
+            self._until_answered(calls, batch=self._again_as_a_batch())
         if self._how.random() < 0.05:
-            self._until_answered([self._how.choice(self._mine)], batch=self._how.random() < 0.5)
+            self._until_answered([self._how.choice(self._mine)], batch=self._again_as_a_batch())
+
+    def _again_as_a_batch(self) -> bool:
+        """Whether the next attempt is a batch. A repeated command needs not be sent as it was the first time."""
+        return self._batches and self._how.random() < 0.5
 
     def _until_answered(self, calls: list[Call], *, batch: bool) -> None:
         """Send until each call has one more answer: a repeated request must be answered too.
@@ -142,7 +146,7 @@ class Client:
             for call in unanswered:
                 if call not in items:
                     self._ask([call], batch=False)
-            batch = self._how.random() < 0.5
+            batch = self._again_as_a_batch()
 
     def _ask(self, calls: list[Call], *, batch: bool) -> None:
         http = self._http[self._how.choice(self._apis).port]

@@ -14,7 +14,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.faults.clients import Client
+from tests.faults.clients import BATCHING, Client
 from tests.faults.histories import BATCHES, Answer, Call, History, saved_on_failure
 from tests.faults.proxy import Turns
 from tests.faults.seeds import seeded
@@ -35,12 +35,16 @@ class LossyApi(httpx.MockTransport):
         self._chance = seeded("silences")
         self._names = count()
         self._caught: dict[str, bytes] = {}
+        self.batched: list[str] = []
+        """The keys of all commands that were sent in batches."""
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         drawn = self._chance.random()
         if drawn < self._loss / 2:
             return httpx.Response(503)
         batch = request.url.path == BATCHES and "atomic" not in request.url.params
+        if request.url.path == BATCHES:
+            self.batched += _keys_of_a_batch(request) if batch else [request.headers["Idempotency-Key"]]
         answered = (
             b"\n".join(map(self._line, request.content.splitlines())) if batch else self._reply_to(request.headers)
         )
@@ -60,6 +64,10 @@ class LossyApi(httpx.MockTransport):
         return orjson.dumps({"key": key, "status": 201, "body": answered})
 
 
+def _keys_of_a_batch(request: httpx.Request) -> list[str]:
+    return [orjson.loads(line)["key"] for line in request.content.splitlines()]
+
+
 def commands_sent(history: History) -> dict[str, list[str]]:
     """The commands of each client, in order. An account that it opened is named by the key of the opening."""
     names = {call.message["account"]: f"opened by {call.key}" for call in history.calls if call.path == "/v1/accounts"}
@@ -71,8 +79,8 @@ def commands_sent(history: History) -> dict[str, list[str]]:
     return sent
 
 
-def what_clients_do(loss: float) -> History:
-    history, transport = History(), LossyApi(loss)
+def what_clients_do(transport: LossyApi) -> History:
+    history = History()
     apis = [Api(("serve",), {}, Path(), port=port) for port in (1, 2)]
     with ThreadPoolExecutor(CLIENTS) as pool:
         for done in [
@@ -84,13 +92,21 @@ def what_clients_do(loss: float) -> History:
 
 
 def test_lost_answers_do_not_change_the_commands_of_clients() -> None:
-    quiet, lossy = what_clients_do(0), what_clients_do(0.2)
+    quiet, lossy = what_clients_do(LossyApi(loss=0)), what_clients_do(LossyApi(loss=0.2))
     assert len(lossy.failures) > 50, "too few answers were lost: the test shows nothing"
     assert not quiet.failures
     assert commands_sent(lossy) == commands_sent(quiet)
     message = [one for sent in commands_sent(quiet).values() for one in sent]
     assert sum("opened by" in one for one in message) > 10, "clients rarely use the accounts that they opened"
     assert sum("atomic" in one for one in message) > 10, "too few batches were sent"
+
+
+def test_no_more_clients_send_batches_than_a_principal_may_at_once() -> None:
+    """Also a command that is repeated because its answer was lost is a batch only of these clients."""
+    api = LossyApi(loss=0.2)
+    what_clients_do(api)
+    assert {key.rsplit("-", 1)[0] for key in api.batched} == {f"client-{SEED}-{number}" for number in range(BATCHING)}
+    assert BATCHING < CLIENTS
 
 
 def test_the_faults_of_a_direction_do_not_depend_on_other_connections() -> None:
