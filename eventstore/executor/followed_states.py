@@ -61,6 +61,7 @@ class FollowedStates:
         prefixes: Sequence[str],
         *,
         clock: Callable[[], float] = monotonic,
+        fresh_seconds: float = FRESH_SECONDS,
         most_kept: int = MOST_KEPT,
     ) -> None:
         """`connect` gives an autocommit connection that may read the log."""
@@ -69,6 +70,7 @@ class FollowedStates:
         self._fold = fold
         self._prefixes = tuple(prefixes)
         self._clock = clock
+        self._fresh_seconds = fresh_seconds
         self._most_kept = most_kept
         self._connection: Connection[Any] | None = None
         self._kept: OrderedDict[str, Any] = OrderedDict()
@@ -107,7 +109,7 @@ class FollowedStates:
     def get(self, stream: str) -> tuple[bool, Any]:
         """Whether the state of the stream is kept, and the state; None for a stream that does not exist.
 
-        Raises `StaleError` if the log was not read for `FRESH_SECONDS`.
+        Raises `StaleError` if the log was not read for `fresh_seconds`.
         """
         self._check_fresh()
         try:
@@ -147,7 +149,7 @@ class FollowedStates:
 
     def _check_fresh(self) -> None:
         silent = self._clock() - self._known_at
-        if silent > FRESH_SECONDS:
+        if silent > self._fresh_seconds:
             raise StaleError(f"the log was not read for {silent:.1f} s, and may say something else by now")
 
     def _read(self, connection: Connection[Any], streams: Sequence[str]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from tests.support.ledger import codec_of, executed
 from tests.support.memory_ledger import By
 from tests.support.postgres import Database
 from tests.support.processes import Processes, processes_on, settle
+from tests.support.service import STALLED_SECONDS
 from workers.mail.composing import Sender
 from workers.mail.sending import Delivery, Security, Server, Smtp
 from workers.mail.worker import Tokens, Worker
@@ -73,7 +74,8 @@ def mail_server(
 ) -> Iterator[tuple[Inbox, int]]:
     """A running mail server on a free port. `tls`: it offers STARTTLS."""
     inbox = Inbox()
-    controller = OnFreePort(inbox, hostname="127.0.0.1", port=0, enable_SMTPUTF8=international, tls_context=tls, **more)
+    more |= {"ready_timeout": STALLED_SECONDS, "enable_SMTPUTF8": international, "tls_context": tls}
+    controller = OnFreePort(inbox, hostname="127.0.0.1", port=0, **more)
     controller.start()
     try:
         yield inbox, controller.port
@@ -86,7 +88,7 @@ def smtp(port: int, security: Security = "none", *, user: str | None = None, pas
     return Smtp(
         Server("127.0.0.1", port, security, user, password),
         "daybook.example",
-        timeout_seconds=5,
+        timeout_seconds=STALLED_SECONDS,
     )
 
 

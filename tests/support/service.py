@@ -61,6 +61,8 @@ GRANTS = {
 
 MANY_VISITS = 1_000_000
 """All tests come from one address."""
+STALLED_SECONDS = 60.0
+"""Bounds a wait that no test is about. A shared machine stands still for some seconds now and then."""
 _AT_ONCE = ("log", "replay", "streams", "commands", "batches", "health", "lag", "reads", "proof")
 """Reads that wait for no projection."""
 
@@ -242,7 +244,14 @@ def people_on(
         side = WriteSide("main", log_number, executor, codec_of(keys, log_number))
         keys_of_log = MasterKeyBytes(MASTER_KEY)
         with made_people(
-            pool, connected, side, keys_of_log, clock, Argon2(SMALL), visits_a_minute=MANY_VISITS
+            pool,
+            connected,
+            side,
+            keys_of_log,
+            clock,
+            Argon2(SMALL, wait_seconds=STALLED_SECONDS),
+            fresh_seconds=STALLED_SECONDS,
+            visits_a_minute=MANY_VISITS,
         ) as people:
             yield people
 
@@ -308,7 +317,7 @@ def service_on(
             spool=Spool(spooling.connection, row[0], KeyedHashes(codec_of(spool_keys, row[0]).sealer)),
             principals=FixedPrincipals(grants, lambda: now) if auth else None,
             allowed_hosts=("127.0.0.1",),
-            limits=limits or Limits(wait_seconds=10),
+            limits=limits or Limits(wait_seconds=STALLED_SECONDS / 2),
             tickets=Tickets(ticket_key(MASTER_KEY), lambda: now) if allowed_origins else None,
             allowed_origins=allowed_origins,
             recorder=recorder,
@@ -329,7 +338,7 @@ def service_on(
         thread = Thread(target=project)
         thread.start()
         try:
-            with recorder, served(app) as url, httpx.Client(base_url=url, timeout=30) as http:
+            with recorder, served(app) as url, httpx.Client(base_url=url, timeout=STALLED_SECONDS) as http:
                 service = Service(database, app, http, services, grants)
                 roles: tuple[InternalRole, ...] = ("cash", "fees", "revenue")
                 for role in roles if fresh else ():
