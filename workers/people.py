@@ -143,7 +143,7 @@ def made_people(
 ) -> Iterator[People]:
     """The services on these connections: `pool` of the login of credentials, `connected` of one that reads the log.
 
-    What was known of a person longer ago than `fresh_seconds` is not used. `more` has other arguments of `People`.
+    `fresh_seconds` is that of `FollowedStates`. `more` has other arguments of `People`.
     """
     log_number, sealer = side.log_number, side.codec.sealer
     current, previous = master_keys

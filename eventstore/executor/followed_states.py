@@ -61,17 +61,20 @@ class FollowedStates:
         prefixes: Sequence[str],
         *,
         clock: Callable[[], float] = monotonic,
-        fresh_seconds: float = FRESH_SECONDS,
         most_kept: int = MOST_KEPT,
+        fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
-        """`connect` gives an autocommit connection that may read the log."""
+        """`connect` gives an autocommit connection that may read the log.
+
+        `fresh_seconds` is longer where a machine may stand still for that long: in tests.
+        """
         self._connect = connect
         self._log = log
         self._fold = fold
         self._prefixes = tuple(prefixes)
         self._clock = clock
-        self._fresh_seconds = fresh_seconds
         self._most_kept = most_kept
+        self._fresh_seconds = fresh_seconds
         self._connection: Connection[Any] | None = None
         self._kept: OrderedDict[str, Any] = OrderedDict()
         self._lock = Lock()

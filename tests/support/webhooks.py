@@ -31,7 +31,7 @@ from tests.support.ledger import PRINCIPAL, executed
 from tests.support.memory_ledger import By
 from tests.support.postgres import Database
 from tests.support.processes import Processes, processes_on
-from tests.support.service import STALLED_SECONDS, Service
+from tests.support.service import CLIENT_SECONDS, Service
 from workers.clock_and_ids import now
 from workers.processes.worker import Send, sender
 from workers.webhooks.sending import Https, Sending
@@ -185,7 +185,7 @@ class Webhooks:
         *,
         send: Send | None = None,
         sending: Sending | None = None,
-        timeout_seconds: float = STALLED_SECONDS,
+        timeout_seconds: float = CLIENT_SECONDS,
         turn_seconds: float = TURN_SECONDS,
         counts: Counts | None = None,
     ) -> Worker:
@@ -279,7 +279,7 @@ def service_worker(service: Service, reads: Connection[Any]) -> Iterator[Worker]
             connections,
             service.services.codec,
             service.services.people.hashes,
-            Https(allow_http=True, allow_private=True, timeout_seconds=STALLED_SECONDS),
+            Https(allow_http=True, allow_private=True, timeout_seconds=CLIENT_SECONDS),
             now,
             lambda: 0.5,
         )
