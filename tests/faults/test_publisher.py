@@ -220,8 +220,8 @@ def test_a_publisher_that_gets_no_answer_can_be_stopped(
     """It ends within the time for which it waits for one answer, and the next one goes on from the topic."""
     for module, name in ((publisher, "FLUSH_SECONDS"), (publisher, "COMMIT_SECONDS"), (last_records, "_SECONDS")):
         monkeypatch.setattr(module, name, 1.0)
-    for name in ("REQUEST_MS", "DELIVERY_MS", "BLOCK_MS"):
-        monkeypatch.setattr(client, name, UNANSWERED_MS)
+    for name, more in (("REQUEST_MS", 0), ("BLOCK_MS", 0), ("DELIVERY_MS", client.DELIVERY_MS)):
+        monkeypatch.setattr(client, name, UNANSWERED_MS + more)
     log = behind_proxy(database18, own_kafka)
     with ledger_on(database18) as ledger:
         for api in (PRODUCE, END_TXN, FETCH):
