@@ -28,7 +28,7 @@ from tests.support.relay import OWNER, QUERIES, RELAY
 from workers.processes.running import QUERIES as RUNNING
 from workers.processes.worker import Send, Worker, sender
 
-FOLD_SECONDS = 60
+WAIT_SECONDS = 60
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Processes:
 
     def wait_for(self, position: int) -> None:
         """Wait until every projection has folded a position."""
-        self.checkpoints.wait_here([projection.name for projection in self.projections], position, FOLD_SECONDS)
+        self.checkpoints.wait_here([projection.name for projection in self.projections], position, WAIT_SECONDS)
 
     def wait_until_folded(self) -> None:
         """Wait until every projection has folded the log."""
@@ -135,7 +135,7 @@ def _wait_for_the_fold(worker: Worker) -> None:
     row = worker._reads.execute("SELECT position FROM log.logs WHERE name = %s", (worker._log,)).fetchone()
     assert row is not None
     asked = [name for query in worker._queries.values() for name in query.projections]
-    worker._checkpoints.wait_here({PROCESSES.name, *asked}, row[0], FOLD_SECONDS)
+    worker._checkpoints.wait_here({PROCESSES.name, *asked}, row[0], WAIT_SECONDS)
 
 
 @contextmanager
