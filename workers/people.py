@@ -27,7 +27,7 @@ from eventstore.credentials.second_factor import SecondFactor
 from eventstore.credentials.sessions import Sessions
 from eventstore.credentials.store import CredentialsError
 from eventstore.credentials.sweeper import PersonRecord, Sweeper
-from eventstore.executor.followed_states import FollowedStates, StaleError
+from eventstore.executor.followed_states import FRESH_SECONDS, FollowedStates, StaleError
 from eventstore.executor.stream_states import Fold
 from eventstore.keys.keyed_hashes import KeyedHashes
 from eventstore.keys.master_keys import SealingError
@@ -137,11 +137,13 @@ def made_people(
     master_keys: MasterKeyBytes,
     clock: Callable[[], datetime],
     argon2: Argon2,
+    *,
+    fresh_seconds: float = FRESH_SECONDS,
     **more: Any,
 ) -> Iterator[People]:
     """The services on these connections: `pool` of the login of credentials, `connected` of one that reads the log.
 
-    `more` has other arguments of `People`.
+    `fresh_seconds` is that of `FollowedStates`. `more` has other arguments of `People`.
     """
     log_number, sealer = side.log_number, side.codec.sealer
     current, previous = master_keys
@@ -149,7 +151,8 @@ def made_people(
         uuid = read_uuid(connection, log_number)
     tokens = AccessTokens(access_key(current), uuid, clock, None if previous is None else access_key(previous))
     keys = ApiKeys(pool, log_number, clock)
-    with FollowedStates(connected, side.log, Fold(side.codec, registry.evolve), FOLLOWED) as states:
+    fold = Fold(side.codec, registry.evolve)
+    with FollowedStates(connected, side.log, fold, FOLLOWED, fresh_seconds=fresh_seconds) as states:
         yield People(
             states=states,
             persons=Persons(states, tokens, keys, clock),

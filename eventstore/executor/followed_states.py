@@ -62,14 +62,19 @@ class FollowedStates:
         *,
         clock: Callable[[], float] = monotonic,
         most_kept: int = MOST_KEPT,
+        fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
-        """`connect` gives an autocommit connection that may read the log."""
+        """`connect` gives an autocommit connection that may read the log.
+
+        `fresh_seconds` is longer where a machine may stand still for that long: in tests.
+        """
         self._connect = connect
         self._log = log
         self._fold = fold
         self._prefixes = tuple(prefixes)
         self._clock = clock
         self._most_kept = most_kept
+        self._fresh_seconds = fresh_seconds
         self._connection: Connection[Any] | None = None
         self._kept: OrderedDict[str, Any] = OrderedDict()
         self._lock = Lock()
@@ -107,7 +112,7 @@ class FollowedStates:
     def get(self, stream: str) -> tuple[bool, Any]:
         """Whether the state of the stream is kept, and the state; None for a stream that does not exist.
 
-        Raises `StaleError` if the log was not read for `FRESH_SECONDS`.
+        Raises `StaleError` if the log was not read for `fresh_seconds`.
         """
         self._check_fresh()
         try:
@@ -147,7 +152,7 @@ class FollowedStates:
 
     def _check_fresh(self) -> None:
         silent = self._clock() - self._known_at
-        if silent > FRESH_SECONDS:
+        if silent > self._fresh_seconds:
             raise StaleError(f"the log was not read for {silent:.1f} s, and may say something else by now")
 
     def _read(self, connection: Connection[Any], streams: Sequence[str]) -> dict[str, Any]:

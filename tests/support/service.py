@@ -61,6 +61,15 @@ GRANTS = {
 
 MANY_VISITS = 1_000_000
 """All tests come from one address."""
+PEOPLE_SECONDS, READ_SECONDS, CLIENT_SECONDS = 30.0, 30.0, 120.0
+"""How long what is known of people is fresh, a read waits for the fold, and a client for an answer.
+
+They are longer than in production: a shared machine stands still for seconds, and a test must not fail of that.
+"""
+CONNECTIONS = httpx.Limits(
+    max_connections=100, max_keepalive_connections=20, keepalive_expiry=ConnectionLimits().idle_seconds / 2
+)
+"""A client drops an idle connection long before the server does. Else it could send on one that is being closed."""
 _AT_ONCE = ("log", "replay", "streams", "commands", "batches", "health", "lag", "reads", "proof")
 """Reads that wait for no projection."""
 
@@ -231,7 +240,7 @@ def served(app: ASGIApp, limits: ConnectionLimits | None = None) -> Iterator[str
 
 @contextmanager
 def people_on(
-    database: Database, executor: Executor, log_number: int, clock: Callable[[], datetime]
+    database: Database, executor: Executor, log_number: int, clock: Callable[[], datetime], fresh_seconds: float
 ) -> Iterator[People]:
     """The services of people, with cheap hashes of passwords."""
 
@@ -242,7 +251,14 @@ def people_on(
         side = WriteSide("main", log_number, executor, codec_of(keys, log_number))
         keys_of_log = MasterKeyBytes(MASTER_KEY)
         with made_people(
-            pool, connected, side, keys_of_log, clock, Argon2(SMALL), visits_a_minute=MANY_VISITS
+            pool,
+            connected,
+            side,
+            keys_of_log,
+            clock,
+            Argon2(SMALL),
+            fresh_seconds=fresh_seconds,
+            visits_a_minute=MANY_VISITS,
         ) as people:
             yield people
 
@@ -258,6 +274,7 @@ def service_on(
     principal_limit: int = MOST_WAITING_PER_ACTOR,
     allowed_origins: tuple[str, ...] = (),
     fresh: bool = True,
+    people_seconds: float = PEOPLE_SECONDS,
     **more: Any,
 ) -> Iterator[Service]:
     """A service with all projections following. In a `fresh` database the internal accounts of EUR are opened."""
@@ -285,7 +302,7 @@ def service_on(
         checkpoints = Checkpoints(lambda: connect(database.query_url, application_name="checkpoints"), "main")
         grants = dict(GRANTS)
         at = clock or (lambda: now)
-        people = stack.enter_context(people_on(database, executor, row[0], at)) if auth else None
+        people = stack.enter_context(people_on(database, executor, row[0], at, people_seconds)) if auth else None
         recorder = Recorder(
             lambda: connect(database.api_url, application_name="recorded-reads"),
             row[0],
@@ -308,7 +325,7 @@ def service_on(
             spool=Spool(spooling.connection, row[0], KeyedHashes(codec_of(spool_keys, row[0]).sealer)),
             principals=FixedPrincipals(grants, lambda: now) if auth else None,
             allowed_hosts=("127.0.0.1",),
-            limits=limits or Limits(wait_seconds=10),
+            limits=limits or Limits(wait_seconds=READ_SECONDS),
             tickets=Tickets(ticket_key(MASTER_KEY), lambda: now) if allowed_origins else None,
             allowed_origins=allowed_origins,
             recorder=recorder,
@@ -329,7 +346,11 @@ def service_on(
         thread = Thread(target=project)
         thread.start()
         try:
-            with recorder, served(app) as url, httpx.Client(base_url=url, timeout=30) as http:
+            with (
+                recorder,
+                served(app) as url,
+                httpx.Client(base_url=url, timeout=CLIENT_SECONDS, limits=CONNECTIONS) as http,
+            ):
                 service = Service(database, app, http, services, grants)
                 roles: tuple[InternalRole, ...] = ("cash", "fees", "revenue")
                 for role in roles if fresh else ():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 PAUSE_SECONDS = 0.005
+LONGEST_SECONDS = 120
+"""So long takes the slowest of the tests that need one day."""
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
@@ -14,3 +17,13 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = 60) -> Non
     while not holds():
         assert time.monotonic() < end, f"{what} did not occur within {seconds} seconds"
         time.sleep(PAUSE_SECONDS)
+
+
+def stay_within_the_day() -> None:
+    """Begin after midnight (UTC) if it is near, for a test that compares days of the clock of the machine."""
+
+    def is_far() -> bool:
+        soon = datetime.now(UTC) + timedelta(seconds=LONGEST_SECONDS)
+        return soon.date() == datetime.now(UTC).date()
+
+    wait_until(is_far, "the next day", 2 * LONGEST_SECONDS)
