@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import Any
-from unittest.mock import patch
 
 from psycopg import Connection
 
@@ -117,15 +116,11 @@ class Processes:
             return verify_tables(auditor, "main", self.ledger.codec, self.projections, others=PROJECTIONS)
 
 
-FOLD_SECONDS = 60.0
-"""How long a worker waits for the projector. After 5 seconds, as in production, it would do again what the tables do
-not show yet. Nothing of that is new, so a test would take the work for done."""
-
-
 def settle(worker: Worker) -> int:
     """Sweep until nothing is left to do. Returns the number of sweeps that did something.
 
-    Each sweep sees everything before it. A worker alone waits for some seconds only, and would find nothing new.
+    Each sweep sees everything before it. A worker waits for the projector for some seconds only, and then does again
+    what the tables do not show yet. Nothing of that is new, so a test would take the work for done.
     """
     sweeps = 0
     _wait_for_the_fold(worker)
@@ -170,7 +165,6 @@ def processes_on(
             ),
         )
         projector.start()
-        opened.enter_context(patch("workers.processes.worker.FOLD_SECONDS", FOLD_SECONDS))
         try:
             yield Processes(ledger, projections, checkpoints, Clock(), managers, opened)
         finally:
