@@ -20,10 +20,17 @@ import pytest
 from tests.support import kafka as kafka_support
 from tests.support.kafka import Kafka, OwnKafka, end_shared_broker, shared_broker
 from tests.support.postgres import VERSIONS, Database, Server, running_server
+from workers import ports
 
 # A developer's own settings must not reach the tests.
 for _name in [name for name in os.environ if name.startswith("DAYBOOK_") or name == "DATABASE_URL"]:
     del os.environ[_name]
+
+# Each process of a run takes ports from a part of its own. One that is chosen looks free until a server listens on it.
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _PROCESSES
+ports.PORTS //= _PROCESSES
+ports.LOWEST_PORT += _NUMBER * ports.PORTS
 
 TESTS = Path(__file__).parent
 SLOW = (

@@ -57,7 +57,9 @@ class Client:
         self._name = f"client-{seed}-{number}"
         self._count = 0
         self._opened = 0
-        self._http = {api.port: httpx.Client(base_url=api.url, timeout=15, transport=transport) for api in apis}
+        self._http = {
+            api.port: httpx.Client(base_url=api.url, timeout=GIVE_UP_SECONDS, transport=transport) for api in apis
+        }
 
     def run(self, stop: Event, most: int) -> None:
         """Post until `stop` is set. The last command is retried until it is answered."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import psycopg
@@ -16,7 +17,9 @@ from tests.faults.clients import ask, ask_all, open_accounts, opening, token
 from tests.faults.histories import ATOMIC, Answer, Call, History
 from tests.faults.messages import line, the_answer_to_an_append
 from tests.faults.world import Api, World
+from tests.support.metrics import scrape
 from tests.support.waiting import wait_until
+from workers.ports import free_port
 
 CENT = {"amount": "0.01", "currency": "EUR"}
 QUEUE = 2 * WINDOW + WINDOW // 4
@@ -122,6 +125,11 @@ def waiting(api: Api) -> int:
     return waiting
 
 
+def turned_away(metrics: int) -> int:
+    """How many commands found the queue of an API full, by its metrics."""
+    return int(scrape(metrics).of("daybook_commands_turned_away_total", reason="queue_full"))
+
+
 def test_the_queue_is_full_in_the_middle_of_a_batch(world: World) -> None:
     """Items without a place in the queue are refused and have no effect. A retry is accepted once, alone or in a
     batch.
@@ -129,7 +137,8 @@ def test_the_queue_is_full_in_the_middle_of_a_batch(world: World) -> None:
     The batch waits for the items that it has queued itself. The batch of another principal takes the place of its
     second window.
     """
-    api = world.api(DAYBOOK_QUEUE_LIMIT=str(QUEUE))
+    metrics = free_port()
+    api = world.api(DAYBOOK_QUEUE_LIMIT=str(QUEUE), DAYBOOK_METRICS_PORT=str(metrics))
     accounts = open_accounts(api, 4, "5.00")
     held, *calls = deposits("item", accounts, windows=4)
     theirs = deposits("theirs", accounts, windows=1, by="operator")
@@ -140,7 +149,8 @@ def test_the_queue_is_full_in_the_middle_of_a_batch(world: World) -> None:
         sent.append(pool.submit(send, api, theirs))
         wait_until(lambda: waiting(api) == WINDOW, "the other batch in the queue")
         answered = pool.submit(send, api, calls)
-        wait_until(lambda: waiting(api) >= 2 * WINDOW, "the first window in the queue")
+        wait_until(lambda: turned_away(metrics) == 2 * WINDOW, "the second and the third window, without a place")
+        assert waiting(api) == 2 * WINDOW, "the first window is in the queue"
         closed.open()
         statuses = [answer.status for answer in answered.result()]
         assert {answer.status for one in sent for answer in one.result()} == {201}
@@ -171,9 +181,12 @@ def test_the_api_is_killed_with_half_a_recorded_batch_in(world: World) -> None:
     def post(to: Api) -> httpx.Response:
         return httpx.post(f"{to.url}/v1/batches", json=items, headers=headers, timeout=60)
 
+    def get(path: str) -> Any:
+        return httpx.get(f"{other.url}/v1/{path}", headers=headers, timeout=60).json()
+
     def outcomes() -> dict[str, int]:
-        batch = httpx.get(f"{other.url}/v1/commands/recorded", headers=headers).json()["answer"]["batch"]
-        found: dict[str, int] = httpx.get(f"{other.url}/v1/batches/{batch}", headers=headers).json()["outcomes"]
+        batch = get("commands/recorded")["answer"]["batch"]
+        found: dict[str, int] = get(f"batches/{batch}")["outcomes"]
         return {outcome: count for outcome, count in found.items() if count}
 
     gates.install(world.database)

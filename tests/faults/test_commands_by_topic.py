@@ -39,7 +39,7 @@ class World:
     def __init__(self, database: Database, kafka: Kafka, folder: Path) -> None:
         self.database = database
         with ledger_on(database) as ledger:
-            self.source, self.target = ledger.account(balance=1_000_00), ledger.account()
+            self.source, self.target = ledger.account(balance=1_000_000_00), ledger.account()
         self.topic = ByTopic(database, kafka, folder / "tokens.json")
         self.topic.make_topics()
         self.sent = 0

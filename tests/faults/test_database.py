@@ -214,7 +214,7 @@ def test_dump_restore_and_go_on(world: World, durable: Server) -> None:
         pass
     world.wait_until_folded()
     kept = f"/v1/accounts/{untouched}"
-    before = httpx.get(f"{api.url}{kept}", headers=READER).json()
+    before = httpx.get(f"{api.url}{kept}", headers=READER, timeout=30).json()
     with durable.database(migrated=False) as fresh:
         with load([api], accounts, clients=3, seed=15) as meanwhile:
             world.grow(30)
@@ -232,10 +232,10 @@ def test_dump_restore_and_go_on(world: World, durable: Server) -> None:
         rebuilt = daybook("rebuild", "--json", env=environment(fresh))
         assert orjson.loads(rebuilt.stdout)["ok"], rebuilt.stderr
         again = world.api()  # an API is not ready before the rebuild: its tables would be of another history
-        refused = httpx.get(f"{again.url}/v1/accounts?min_position={lost}", headers=READER)
+        refused = httpx.get(f"{again.url}/v1/accounts?min_position={lost}", headers=READER, timeout=30)
         assert (refused.status_code, refused.json()["code"]) == (400, "position")
         assert "epoch 1" in refused.json()["detail"]
-        assert httpx.get(f"{again.url}{kept}", headers=READER).json() == before
+        assert httpx.get(f"{again.url}{kept}", headers=READER, timeout=30).json() == before
         assert world.head() > max(call.position for call in history.answered if call.accepted), (
             "the dump has nothing that was posted during it"
         )

@@ -75,7 +75,10 @@ class Process:
         """kill -9 of the process and its children; wait until it has ended."""
         if self.running is not None:
             with suppress(ProcessLookupError):
-                os.killpg(self.running.pid, signal.SIGKILL)
+                try:
+                    os.killpg(self.running.pid, signal.SIGKILL)
+                except ProcessLookupError:  # a fork that does not have its session yet
+                    os.kill(self.running.pid, signal.SIGKILL)
             self.running.wait()
             self.running = None
 

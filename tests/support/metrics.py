@@ -52,7 +52,7 @@ def parsed(page: str) -> Scraped:
 
 def scrape(port: int) -> Scraped:
     """The metrics on a port of this machine."""
-    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10)
+    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60)
     assert answer.status_code == 200, answer.text
     return parsed(answer.text)
 

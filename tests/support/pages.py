@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from tests.support.service import TOKENS, Service
+from tests.support.waiting import stay_within_the_day
 
 HOW_TO: Final = Path(__file__).parents[2] / "docs" / "howto"
 OF_MAKE_RUN: Final = "http://127.0.0.1:8100"
@@ -45,6 +46,7 @@ def shown(page: str, service: Service, folder: Path) -> tuple[list[Any], list[An
 def _run(
     page: str, service: Service, folder: Path, variables: Mapping[str, str], *, stderr: int
 ) -> subprocess.CompletedProcess[str]:
+    stay_within_the_day()
     (folder / "var").mkdir()
     (folder / "var" / "tokens.txt").write_text(f"operator {TOKENS['operator']}\n")
     blocks = "\n".join(_BLOCK.findall((HOW_TO / page).read_text(encoding="utf-8")))

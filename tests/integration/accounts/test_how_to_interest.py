@@ -9,10 +9,12 @@ from tests.support.answers import accepted
 from tests.support.pages import shown
 from tests.support.postgres import Server
 from tests.support.service import service_on
+from tests.support.waiting import stay_within_the_day
 from workers.clock_and_ids import now
 
 
 def test_the_commands_of_the_page_do_what_it_says(postgres18: Server, tmp_path: Path) -> None:
+    stay_within_the_day()
     with (
         postgres18.database() as database,
         service_on(database, now=now()) as service,

@@ -10,12 +10,14 @@ import orjson
 
 from tests.integration.workers.running import PATIENCE_SECONDS
 from tests.support.service import TOKENS, Service
+from tests.support.waiting import stay_within_the_day
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "howto" / "statements.md"
 
 
 def test_the_commands_of_the_page_do_what_it_says(service18: Service, tmp_path: Path) -> None:
+    stay_within_the_day()
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "tokens.txt").write_text(f"operator {TOKENS['operator']}\n")
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))

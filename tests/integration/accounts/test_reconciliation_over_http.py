@@ -173,7 +173,7 @@ def test_what_we_write_is_matched_whole_when_it_is_brought_back(working: Service
     working.do("transfers", {"source": account, "target": working.account(), "currency": "EUR", "amount": "2.50"})
     working.do(f"accounts/{account}/deposits", {"amount": "7.00", "currency": "EUR", "reference": "INV-1"})
     number = working.get(f"accounts/{account}", role="audit").json()["number"]
-    day = now().date().isoformat()
+    day = working.services.clock().date().isoformat()
     period: dict[str, Any] = {"from": day, "to": day, "format": "camt053"}
     written = working.get(f"accounts/{account}/statement", role="audit", **period)
     file = tmp_path / "statement.xml"
@@ -193,7 +193,7 @@ def test_a_csv_file_of_our_account_at_a_bank(working: Service, tmp_path: Path) -
     """Money comes to the bank: their credit is a debit of our account for it."""
     cash = internal_account("main", "cash", "EUR")
     working.do(f"accounts/{working.account()}/deposits", {"amount": "12.30", "currency": "EUR", "reference": "INV-1"})
-    day = now().date().isoformat()
+    day = working.services.clock().date().isoformat()
     file, columns = tmp_path / "bank.csv", tmp_path / "columns.toml"
     file.write_text(f"Tag;Betrag;Saldo;Zweck\n{day};12,30;1.012,30;INV-1\n{day};-4,00;1.008,30;Gebühr\n", "latin-1")
     columns.write_text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -23,11 +24,11 @@ def bank(postgres18: Server) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def recorded_on(bank: Service) -> dict[str, Any]:
-    """The day on which the database records, which is not that of the clock of the tests."""
+    """The day on which the database records, which is not that of the clock of the tests, and the day after."""
     with psycopg.connect(bank.database.url) as connection:
         row = connection.execute("SELECT (now() AT TIME ZONE 'UTC')::date").fetchone()
     assert row is not None
-    return {"from": row[0].isoformat(), "to": row[0].isoformat()}
+    return {"from": row[0].isoformat(), "to": (row[0] + timedelta(days=1)).isoformat()}
 
 
 PERIOD: dict[str, Any] = {"from": TODAY.isoformat(), "to": TODAY.isoformat()}

@@ -165,6 +165,7 @@ def test_what_waits_for_longer_than_asked_is_stuck(bank: Service) -> None:
         return [one["transaction"] for one in found(bank.get("stuck", role="operator", **asked))["transactions"]]
 
     assert isinstance(at, MovedClock)
+    usual = at.now
     recorded = found(bank.get(f"transactions/{waiting}"))["recorded_at"]
     at.now = datetime.fromisoformat(recorded) + timedelta(minutes=5)
     assert waiting not in stuck(), "it has waited for five minutes, and not for more"
@@ -175,6 +176,7 @@ def test_what_waits_for_longer_than_asked_is_stuck(bank: Service) -> None:
     assert (len(some["transactions"]), some["older_than"]) == (1, 5)
     bank.do(f"transactions/{waiting}/cancel", WHY)
     assert waiting not in stuck()
+    at.now = usual  # the sessions of the operators would be over
 
 
 def test_a_process_that_needs_attention_is_stuck(service18: Service) -> None:

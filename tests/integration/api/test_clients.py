@@ -15,6 +15,7 @@ from typing import Final
 
 import pytest
 
+from tests.integration.workers.running import PATIENCE_SECONDS
 from tests.support.service import TOKENS, Service
 
 ROOT: Final = Path(__file__).parents[3]
@@ -44,7 +45,7 @@ def run(command: list[str], here: Path, tools: Path) -> str:
     program = shutil.which(command[0], path=environment["PATH"])
     assert program is not None, f"{command[0]} is not installed"
     done = subprocess.run(
-        [program, *command[1:]], cwd=here, env=environment, capture_output=True, text=True, timeout=60
+        [program, *command[1:]], cwd=here, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr

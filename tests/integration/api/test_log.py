@@ -204,7 +204,7 @@ def test_concurrent_followers_are_limited(postgres18: Server, monkeypatch: pytes
             listening = [asyncio.create_task(listen(service, 1, begun=one, type="post.drafted.v1")) for one in begun]
             for one, task in zip(begun, listening, strict=True):
                 follows = asyncio.create_task(one.wait())
-                known, _ = await asyncio.wait({follows, task}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+                known, _ = await asyncio.wait({follows, task}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
                 follows.cancel()
                 assert known, "neither followed nor refused"
             await asyncio.to_thread(service.post, "posts", {"author": "a", "title": "t", "body": "b"})

@@ -38,6 +38,9 @@ from tests.support.processes import Clock
 from tests.support.service import TOKENS, Service, service_on
 from tests.support.waiting import wait_until
 
+LONGEST_END_MS = 30_000
+"""So long PostgreSQL is waited for while it ends a connection."""
+
 
 def spooled(service: Service, batch: str | None = None) -> list[int]:
     """The parts that stand beside the log."""
@@ -251,9 +254,12 @@ def test_two_workers_at_one_part_have_one_effect(service: Service) -> None:
             if step == place and not overtaken:
                 overtaken.append(step)
                 with psycopg.connect(service.database.url, autocommit=True) as connection:
-                    connection.execute(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'batches-lock'"
-                    )
+                    ended = connection.execute(
+                        "SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity"
+                        " WHERE application_name = 'batches-lock'",
+                        (LONGEST_END_MS,),
+                    ).fetchall()
+                assert ended == [(True,)], "the lock is free for the other worker"
                 carry_out(service)
 
         with long_batch_worker(service, overtake) as worker, pytest.raises(psycopg.OperationalError):

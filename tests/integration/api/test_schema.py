@@ -30,6 +30,8 @@ from tests.support.service import TOKENS, Service, leaves_a_record
 EXAMPLES = 4
 SOAKED = 100
 """The number of requests for each operation in the suite, and in a soak."""
+ANSWER_SECONDS = 60
+"""A read may wait for its position. Without this, schemathesis waits ten seconds for an answer."""
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -119,7 +121,7 @@ def _cases(operation: Any, names: dict[str, str], mode: GenerationMode) -> st.Se
 
 def _answer(case: Any, service: Service, role: str | None, checks: list[Any]) -> Any:
     headers = {} if role is None else {"Authorization": f"Bearer {TOKENS[role]}"}
-    response = case.call(base_url=str(service.http.base_url).rstrip("/"), headers=headers)
+    response = case.call(base_url=str(service.http.base_url).rstrip("/"), headers=headers, timeout=ANSWER_SECONDS)
     late = response.status_code == 503 and response.json()["code"] == "not_yet_visible"  # documented, and no error
     excused = (not_a_server_error, negative_data_rejection) if late else ()
     case.validate_response(response, checks=[check for check in checks if check not in excused])

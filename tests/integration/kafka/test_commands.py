@@ -248,7 +248,7 @@ def test_the_file_of_tokens_says_what_a_principal_may(database18: Database, clie
     number = iter(range(1_000))
 
     def status() -> tuple[int, str | None]:
-        [answer] = sender.answer_to(transfer(f"key-{next(number)}", source, target))
+        [answer] = sender.answer_to(transfer(f"key-{next(number)}", source, target, "0.01"))
         return answer["status"], answer["body"].get("code")
 
     def becomes(status_and_code: tuple[int, str | None]) -> None:

@@ -10,8 +10,11 @@ import msgspec
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions
+from kafka.errors import InvalidRecordError
 
+from eventstore.executor import executor
 from eventstore.keys.master_keys import MasterKeys, unwrap
 from eventstore.keys.subject_keys import SubjectKeys
 from eventstore.log.unit_records import parse
@@ -54,8 +57,14 @@ def test_a_publisher_goes_on_where_the_topic_ends(log: Published) -> None:
     log.assert_exactly_once()
 
 
-def test_a_publisher_is_still_woken_after_the_database_ended_its_session(database18: Database, kafka: Kafka) -> None:
-    """It polls every 45 seconds here, so only a notification makes it publish earlier, in the new session too."""
+def test_a_publisher_is_still_woken_after_the_database_ended_its_session(
+    database18: Database, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It polls every 45 seconds here, so only a notification makes it publish earlier, in the new session too.
+
+    So each append has to notify it, also the last one that comes soon after another.
+    """
+    monkeypatch.setattr(executor, "NOTIFY_SECONDS", 0.0)
     log = published(database18, kafka)
     rarely = replace(log, settings=log.settings.model_copy(update={"poll_seconds": 45.0}))  # more than is allowed
     with ledger_on(log.database) as ledger, rarely.publishing(paused_seconds=60):
@@ -240,6 +249,22 @@ OUTSIDE = msgspec.json.encode(Heartbeat("", 1, 2**63, 1, "", 0)).replace(b"92233
 Headers = list[tuple[str, bytes]]
 
 
+def wait_until_described(admin: KafkaAdminClient, log: Published, what: str) -> None:
+    """Wait until the broker says this of the topic of the log. It answers a change before it knows it itself.
+
+    A publisher that begins earlier takes the topic for right, and does not look again.
+    """
+
+    def says() -> str:
+        try:
+            topics.check(admin, topics.log_topic("main", log.settings.kafka_generation))
+        except topics.TopicError as error:
+            return str(error)
+        return ""
+
+    wait_until(lambda: what in says(), f"a broker that says «{what}»")
+
+
 def refused(log: Published, what: str, *, also: str = "log") -> None:
     """The publisher says this sentence, in lag too, and sends nothing."""
     with log.publishing(also):  # type: ignore[arg-type]
@@ -302,6 +327,7 @@ def test_a_topic_with_another_number_of_partitions_is_refused(log: Published) ->
     log.publish()
     with closing(client.admin(log.settings)) as admin:
         admin.create_partitions({log.topic(): NewPartitions(2)})
+        wait_until_described(admin, log, "has 2 partitions and needs 1")
         refused(log, "has 2 partitions and needs 1")
 
 
@@ -312,6 +338,7 @@ def test_a_topic_that_would_lose_records_is_refused(log: Published, name: str, v
     log.publish()
     with closing(client.admin(log.settings)) as admin:
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, log.topic(), {name: value})])
+        wait_until_described(admin, log, f"{name} is {value}")
         refused(log, f"{name} is {value}")
 
 
@@ -383,11 +410,20 @@ def test_a_foreign_record_among_the_keys_is_refused(
         with closing(client.admin(log.settings)) as admin:  # a topic that is compacted takes no record without a key
             resource = ConfigResource(ConfigResourceType.TOPIC, keys_topic, {"cleanup.policy": "delete"})
             admin.alter_configs([resource])
-            log.kafka.send(keys_topic, (key, value, []))
+            wait_until(lambda: takes(log, keys_topic, value), "a topic that takes a record without a key")
             admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, keys_topic, {"cleanup.policy": "compact"})])
     else:
         log.kafka.send(keys_topic, (key, value, []))
     refused(log, what)
+
+
+def takes(log: Published, topic: str, value: bytes | None) -> bool:
+    """Send a record without a key. Whether the topic takes it: its settings change a moment after the answer."""
+    try:
+        log.kafka.send(topic, (None, value, []))
+    except InvalidRecordError:
+        return False
+    return True
 
 
 def test_a_broker_that_is_away_delays_publishing_and_nothing_else(log: Published) -> None:

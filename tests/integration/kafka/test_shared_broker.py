@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ def test_it(kafka, number):
 
 def brokers_in(folder: str) -> list[int]:
     """The processes whose command line names a folder: Java, and the keeper that started it."""
+    named = re.compile(re.escape(folder.encode()) + rb"(?!\d)")  # the number of another run may begin like this one's
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -39,7 +41,7 @@ def brokers_in(folder: str) -> list[int]:
                 line = (entry / "cmdline").read_bytes()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            found.extend([int(entry.name)] if folder.encode() in line else [])
+            found.extend([int(entry.name)] if named.search(line) else [])
     return found
 
 

@@ -33,7 +33,7 @@ KEY = {"name": "a program", "areas": ["accounts"]}
 
 @pytest.fixture(scope="module")
 def service(postgres18: Server) -> Iterator[Service]:
-    with postgres18.database() as database, service_on(database) as running:
+    with postgres18.database() as database, service_on(database, people_seconds=FRESH_SECONDS) as running:
         yield running
 
 

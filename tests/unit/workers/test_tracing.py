@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import count
 from time import monotonic_ns, time_ns
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ from eventstore.log.answers import Answer, Outcome
 from projections.engine.pages import PageDone
 from tests.support.tracing import SPAN_ID, TRACE_ID, TRACEPARENT, Remembered, attributes, ids
 from workers.settings import SettingsError
-from workers.tracing import traces_of
+from workers.tracing import spans, traces_of
 from workers.tracing.spans import parent_of
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -198,6 +199,28 @@ def test_a_page_is_a_span_with_its_positions() -> None:
         "daybook.projections": ("accounts", "orders"),
         "daybook.events": 3,
     }
+
+
+@pytest.mark.parametrize("where", range(6))
+def test_a_process_that_waits_between_two_clocks_shows_its_steps_at_their_time(
+    monkeypatch: pytest.MonkeyPatch, where: int
+) -> None:
+    """It stands still for a second, once, before one of the readings of the first two comparisons."""
+    stood = 0
+    readings = count()
+
+    def read(clock: Callable[[], int]) -> int:
+        nonlocal stood
+        stood += 1_000_000_000 if next(readings) == where else 0
+        return clock() + stood
+
+    monkeypatch.setattr(spans, "monotonic_ns", lambda: read(monotonic_ns))
+    monkeypatch.setattr(spans, "time_ns", lambda: read(time_ns))
+    now, remembered = monotonic_ns(), Remembered()
+    remembered.traces.page(PageDone(7, 10, {"orders": 1}, begun_ns=now - 5_000, ended_ns=now))
+    [page] = remembered.take()
+    assert page.end_time is not None
+    assert abs(time_ns() - page.end_time) < 500_000_000
 
 
 # The header of the client
