@@ -11,6 +11,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from typing import Any, Final
+from unittest.mock import patch
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -35,6 +36,8 @@ from workers.processes.worker import Worker as ProcessWorker
 
 SENDER: Final = Sender(Address("Daybook", addr_spec="no-reply@daybook.example"), "https://app.example/people")
 OK: Final = "250 OK"
+PATIENCE_SECONDS: Final = 60.0
+"""The most that a server may need to start, and to answer. A shared machine is slow now and then."""
 
 
 @dataclass
@@ -73,7 +76,15 @@ def mail_server(
 ) -> Iterator[tuple[Inbox, int]]:
     """A running mail server on a free port. `tls`: it offers STARTTLS."""
     inbox = Inbox()
-    controller = OnFreePort(inbox, hostname="127.0.0.1", port=0, enable_SMTPUTF8=international, tls_context=tls, **more)
+    controller = OnFreePort(
+        inbox,
+        hostname="127.0.0.1",
+        port=0,
+        enable_SMTPUTF8=international,
+        tls_context=tls,
+        ready_timeout=PATIENCE_SECONDS,
+        **more,
+    )
     controller.start()
     try:
         yield inbox, controller.port
@@ -86,7 +97,7 @@ def smtp(port: int, security: Security = "none", *, user: str | None = None, pas
     return Smtp(
         Server("127.0.0.1", port, security, user, password),
         "daybook.example",
-        timeout_seconds=5,
+        timeout_seconds=PATIENCE_SECONDS,
     )
 
 
@@ -152,6 +163,8 @@ class Mails:
 def mails_on(database: Database) -> Iterator[Mails]:
     """A ledger with a projector and all process managers."""
     with ExitStack() as opened:
+        # After 5 seconds, as in production, a worker would record again what the table of mails does not show yet.
+        opened.enter_context(patch("workers.mail.worker.FOLD_SECONDS", PATIENCE_SECONDS))
         processes = opened.enter_context(processes_on(database, MANAGERS))
         pool = opened.enter_context(pool_on(database))
         yield Mails(processes, MailTokens(pool, processes.ledger.log_number, processes.clock), pool)

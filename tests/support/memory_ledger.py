@@ -49,6 +49,17 @@ def new_id(prefix: str) -> str:
     return typeid(prefix, UUID(int=next(_ids)))
 
 
+FIRST_OF_A_LEDGER = 2**64
+"""Beyond the numbers of the ids of `new_id` and of the samples."""
+
+
+def own_ids() -> Callable[[str], str]:
+    """Makes the ids of one ledger, always the same ones. Ids of the process depend on the tests before, and the course
+    of a random history on its ids."""
+    numbers = count(FIRST_OF_A_LEDGER)
+    return lambda prefix: typeid(prefix, UUID(int=next(numbers)))
+
+
 @dataclass(frozen=True)
 class By:
     """A command that another principal sends than the operator of the tests."""
@@ -78,7 +89,7 @@ class MemoryLedger:
     context: Context = field(default_factory=lambda: Context(NOW, "main", PRINCIPAL))
     log: list[Event] = field(default_factory=list)
     states: dict[str, State] = field(default_factory=dict)
-    new_id: Callable[[str], str] = new_id
+    new_id: Callable[[str], str] = field(default_factory=own_ids)
     erased: set[str] = field(default_factory=set)
     _policies: dict[str, State | None] = field(default_factory=dict)
     _streams: dict[type, list[str]] = field(default_factory=lambda: defaultdict(list))

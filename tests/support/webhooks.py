@@ -31,7 +31,7 @@ from tests.support.ledger import PRINCIPAL, executed
 from tests.support.memory_ledger import By
 from tests.support.postgres import Database
 from tests.support.processes import Processes, processes_on
-from tests.support.service import Service
+from tests.support.service import CLIENT_SECONDS, Service
 from workers.clock_and_ids import now
 from workers.processes.worker import Send, sender
 from workers.webhooks.sending import Https, Sending
@@ -157,6 +157,10 @@ class Webhooks:
 
     processes: Processes
     _open: ExitStack
+    _reads: Connection[Any] = field(init=False)  # one for all reads: a server has a hundred connections
+
+    def __post_init__(self) -> None:
+        self._reads = self.processes.reading()
 
     def do(self, *commands: Any) -> Answer:
         """Execute commands, as an operator where they say no principal. All are accepted and folded."""
@@ -181,7 +185,7 @@ class Webhooks:
         *,
         send: Send | None = None,
         sending: Sending | None = None,
-        timeout_seconds: float = 5,
+        timeout_seconds: float = CLIENT_SECONDS,
         turn_seconds: float = TURN_SECONDS,
         counts: Counts | None = None,
     ) -> Worker:
@@ -220,13 +224,13 @@ class Webhooks:
     def row(self, webhook: str = WEBHOOK) -> WebhookRow:
         """A webhook as it is now."""
         self.processes.wait_until_folded()
-        found = read_webhook(self.processes.reading(), webhook)
+        found = read_webhook(self._reads, webhook)
         assert found is not None
         return found
 
     def position(self, webhook: str = WEBHOOK) -> Position | None:
         """How far it is."""
-        return read_position(self.processes.reading(), self.processes.ledger.log_number, webhook)
+        return read_position(self._reads, self.processes.ledger.log_number, webhook)
 
     def reached(self, webhook: str = WEBHOOK) -> Position:
         """How far one is that was sent to."""
@@ -236,12 +240,12 @@ class Webhooks:
 
     def attempts(self, webhook: str = WEBHOOK, **more: Any) -> list[Delivery]:
         """The attempts, the oldest first."""
-        found = deliveries(self.processes.reading(), self.processes.ledger.log_number, webhook, 1_000, **more)
+        found = deliveries(self._reads, self.processes.ledger.log_number, webhook, 1_000, **more)
         return found[::-1]
 
     def head(self) -> int:
         """The last position of the log."""
-        row = self.processes.reading().execute("SELECT position FROM log.logs WHERE name = 'main'").fetchone()
+        row = self._reads.execute("SELECT position FROM log.logs WHERE name = 'main'").fetchone()
         assert row is not None
         return int(row[0])
 
@@ -275,7 +279,7 @@ def service_worker(service: Service, reads: Connection[Any]) -> Iterator[Worker]
             connections,
             service.services.codec,
             service.services.people.hashes,
-            Https(allow_http=True, allow_private=True),
+            Https(allow_http=True, allow_private=True, timeout_seconds=CLIENT_SECONDS),
             now,
             lambda: 0.5,
         )

@@ -18,7 +18,7 @@ from eventstore.proof.checkpoints import Checkpoint, parse_checkpoint
 from eventstore.proof.cosignatures import cosign
 from eventstore.proof.notes import COSIGNATURE, Signer, Verifier, parse_note
 from tests.support.merkle import hashes_of, naive_proof, naive_root
-from tests.support.service import served
+from tests.support.service import CLIENT_SECONDS, served
 from workers.witness.heads import Heads, make_heads
 from workers.witness.serving import FILE, application_of
 from workers.witness.witness import Witness
@@ -58,7 +58,11 @@ class Running:
 
     def asked(self, body: bytes) -> httpx.Response:
         """The answer to a request."""
-        return httpx.post(self.url + PATH, content=body)
+        return httpx.post(self.url + PATH, content=body, timeout=CLIENT_SECONDS)
+
+    def read(self, path: str = "") -> httpx.Response:
+        """The answer to a GET."""
+        return httpx.get(self.url + path, timeout=CLIENT_SECONDS)
 
 
 @contextmanager

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import ClassVar
+from functools import partialmethod
+from typing import Any, ClassVar
 from unittest import TestCase
+from unittest.mock import patch
 from uuid import UUID
 
 from eventsourcing.persistence import Tracking
+from eventsourcing.projection import BaseProjectionRunner
 from eventsourcing.tests.application import ApplicationTestCase, ExampleApplicationTestCase
 from eventsourcing.tests.persistence import (
     AggregateRecorderTestCase,
@@ -197,15 +200,43 @@ class CountersViewCase(EventCountersViewTestCase):
         return factory(self).tracking_recorder(CountersView)
 
 
-class ProjectionCase(AggregateEventCountersProjectionTestCase):
+PATIENCE_SECONDS = 60.0
+"""The library waits one second for an event that is processed, and five for an error. A busy machine may need more."""
+
+
+def more_patient(waiting: type, name: str = "wait") -> Any:
+    """Lets a method of this class wait for longer, if its caller does not say for how long."""
+    return patch.object(waiting, name, partialmethod(getattr(waiting, name), timeout=PATIENCE_SECONDS))
+
+
+class PatientCase:
+    """Waits for longer until something happens. That nothing happens is waited for as the library does."""
+
+    def test_event_counters_projection(self) -> None:
+        with more_patient(CountersView):
+            super().test_event_counters_projection()  # type: ignore[misc]
+
+    def test_run_forever_raises_projection_error(self) -> None:
+        run_forever = BaseProjectionRunner.run_forever
+
+        def wait_for_the_error(runner: Any, timeout: float) -> None:
+            run_forever(runner, max(timeout, PATIENCE_SECONDS))
+
+        with patch.object(BaseProjectionRunner, "run_forever", wait_for_the_error):
+            super().test_run_forever_raises_projection_error()  # type: ignore[misc]
+
+
+class ProjectionCase(PatientCase, AggregateEventCountersProjectionTestCase):
     view_class = CountersView
 
 
 class EventSourcedProjectionCase(EventSourcedProjectionTestCase):
-    pass
+    def test_event_sourced_projection(self) -> None:
+        with more_patient(BaseProjectionRunner):
+            super().test_event_sourced_projection()
 
 
-class TaggedDecisionsProjectionCase(TaggedDecisionCountersProjectionTestCase):
+class TaggedDecisionsProjectionCase(PatientCase, TaggedDecisionCountersProjectionTestCase):
     """Its events are tagged decisions, which need another kind of store (`dcb_recorder`) with separate modules.
 
     So the application keeps them in the default store of the library. The view and its tracking are in Daybook.

@@ -42,6 +42,7 @@ def test_authors_read_their_own_and_what_is_published(service: Service) -> None:
     chance = Random(7)
     authors = [signed_in(service, "author") for _ in range(3)]
     moderator, reader = signed_in(service, "moderator"), signed_in(service)
+    earlier = read_by(moderator)  # of the other test
     status: dict[str, tuple[str, str]] = {}
     for number in range(30):
         author = chance.choice(authors)
@@ -61,7 +62,7 @@ def test_authors_read_their_own_and_what_is_published(service: Service) -> None:
             seen = of == author.id or last == "publish"
             assert author.get(f"posts/{post}", fresh=True).status_code == (200 if seen else 404)
             assert author.get(f"posts/{post}/revisions", fresh=True).status_code == (200 if of == author.id else 404)
-    assert read_by(moderator) == {post for post, (_, last) in status.items() if last != "delete"}
+    assert read_by(moderator) - earlier == {post for post, (_, last) in status.items() if last != "delete"}
     assert reader.get("posts", fresh=True).status_code == 403
     slugs = [number for number, (_, last) in enumerate(status.values()) if last == "archive"]
     for number in slugs:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -35,13 +35,19 @@ def held(database: Database, table: str = "access.reads") -> Iterator[None]:
         yield
 
 
-def login(database: Database) -> Connection[Any]:
-    return connect(database.api_url, application_name="recorded", statement_seconds=0.2)
+def recorder_on(database: Database, *, statement_seconds: Sequence[float] = (60,), **more: Any) -> Recorder:
+    """A recorder whose connections, one after the other, give up a statement after so long; the last number repeats.
 
-
-def recorder_on(database: Database, **more: Any) -> Recorder:
+    A short time is for tests that wait until it has passed. In others the last attempt at a stop would be lost with it.
+    """
     more = {"most_waiting": MOST, "gather_seconds": 0, "retry_seconds": 0.01, **more}
-    return Recorder(lambda: login(database), 1, "reads_1", lambda: NOW, **more)
+    left = list(statement_seconds)
+
+    def login() -> Connection[Any]:
+        seconds = left.pop(0) if len(left) > 1 else left[0]
+        return connect(database.api_url, application_name="recorded", statement_seconds=seconds)
+
+    return Recorder(login, 1, "reads_1", lambda: NOW, **more)
 
 
 def asked(database: Database, statement: str) -> list[tuple[Any, ...]]:
@@ -82,7 +88,7 @@ def test_a_slow_database_delays_no_read_and_what_it_does_not_take_is_counted(dat
 
 def test_a_process_starts_without_a_database_that_writes_and_says_later_that_it_began(database18: Database) -> None:
     with held(database18, "access.recorders"):
-        recorder = recorder_on(database18).__enter__()
+        recorder = recorder_on(database18, statement_seconds=(0.2, 60)).__enter__()
         recorder.note(READ)
     wait_until(lambda: recorder.statistics().written == 1, "a read was not written")
     recorder.__exit__()
@@ -124,7 +130,7 @@ def test_a_row_that_is_refused_holds_up_no_other(database18: Database) -> None:
 
 
 def test_at_a_stop_without_a_database_the_loss_shows_as_no_end(database18: Database) -> None:
-    with recorder_on(database18) as recorder:
+    with recorder_on(database18, statement_seconds=(0.2,)) as recorder:
         recorder.note(READ)
         wait_until(lambda: recorder.statistics().written == 1, "a read was not written")
         with held(database18):

@@ -33,7 +33,7 @@ KEY = {"name": "a program", "areas": ["accounts"]}
 
 @pytest.fixture(scope="module")
 def service(postgres18: Server) -> Iterator[Service]:
-    with postgres18.database() as database, service_on(database, people_seconds=FRESH_SECONDS) as running:
+    with postgres18.database() as database, service_on(database) as running:
         yield running
 
 
@@ -140,6 +140,7 @@ def test_while_the_log_is_away_persons_are_refused_and_machines_are_not(
     states = people_of(service).states
     _, text = api_key(ada)
     stranger = signed_in(service)
+    monkeypatch.setattr(states, "_fresh_seconds", FRESH_SECONDS)  # elsewhere the tests forgive a machine that stalls
     with monkeypatch.context() as away:
         away.setattr(states, "_connect", _no_database)
         cut(service)

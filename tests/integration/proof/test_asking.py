@@ -68,7 +68,7 @@ class Asking:
     ledger: Ledger
     witnesses: list[AskedWitness]
     counts: list[Counts]
-    seconds: float = 20.0
+    seconds: float = PATIENCE_SECONDS
     made: list[Asker] = field(default_factory=list)
 
     def asker(self) -> Asker:

@@ -382,6 +382,7 @@ def test_who_reads_while_heads_are_stored_gets_what_was_signed(
         with ThreadPoolExecutor(1) as pool:
             reading = pool.submit(read)
             try:
+                wait_until(lambda: reading.done() or bool(found), "a read of the first commitment")
                 for _ in range(3):
                     append(ledger, accounts, chance, 5)
                     sealing.now += HEADS_PACE

@@ -20,6 +20,7 @@ from tests.support.pages import HOW_TO, OF_MAKE_RUN
 from tests.support.postgres import Database, Server
 from tests.support.sealing import HEADS_PACE, sealing_on
 from tests.support.service import TOKENS, service_on
+from tests.support.waiting import stay_within_the_day
 
 PAGE = HOW_TO / "prove-to-others.md"
 FILES = {
@@ -59,6 +60,7 @@ def sealed_meanwhile(database: Database) -> Iterator[None]:
 def test_the_commands_of_the_page_do_what_it_says(
     postgres18: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stay_within_the_day()  # the page asks for a statement of today
     folder = tmp_path / "here"
     (folder / "var").mkdir(parents=True)
     (folder / "var" / "tokens.txt").write_text(f"operator {TOKENS['operator']}\n")

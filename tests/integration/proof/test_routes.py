@@ -212,13 +212,13 @@ def test_head_requests_are_as_get_requests(service: Service, sizes: list[int]) -
 
 
 def test_a_checkpoint_that_is_signed_during_a_request_is_for_the_next_one(
-    database: Database, service: Service, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+    postgres18: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with sealing_on(database) as sealing:
-        last = sealing.last()
-        assert last is not None
-        sealing.now = last.signed_at + PACE
+    """In a database of its own: the others ask for the newest checkpoint."""
+    with postgres18.database() as database, service_on(database) as service, sealing_on(database) as sealing:
         sealer = sealing.sealer()
+        sealer.turn()
+        sealing.now += PACE
         service.account()
 
         def read_before(connection: Connection[Any], log_number: int) -> Tree | None:
@@ -227,7 +227,7 @@ def test_a_checkpoint_that_is_signed_during_a_request_is_for_the_next_one(
             return tree
 
         monkeypatch.setattr(proof, "read_tree", read_before)
-        position = sizes[-1] + 1
+        position = size_of(sealing) + 1
         answer = service.get("proof/inclusion", position=position)
         assert answer.json()["detail"] == f"No checkpoint covers position {position} yet."
         assert service.get("proof/inclusion", position=position).json()["size"] == size_of(sealing)

@@ -78,22 +78,22 @@ def test_a_log_signs_with_several_keys(tmp_path: Path) -> None:
 def test_signatures_of_unknown_keys_are_ignored_and_not_kept(witness: Running) -> None:
     log = MemoryLog([OTHER, LOG])
     verified(log, 3, witness.asked(log.request(0, 3)))
-    kept = httpx.get(f"{witness.url}/{HASH}/checkpoint").text
+    kept = witness.read(f"/{HASH}/checkpoint").text
     assert kept.count("\n— ") == 2
     assert open_checkpoint(kept.encode(), LOG.name, [LOG.verifier, KEY]).checkpoint.size == 3
 
 
 def test_its_last_checkpoint_can_be_read(witness: Running) -> None:
-    address = f"{witness.url}/{HASH}/checkpoint"
-    assert httpx.get(address).status_code == 404
-    assert httpx.get(f"{witness.url}/{'0' * 64}/checkpoint").status_code == 404
-    assert f"log {LOG.name}: nothing yet\n" in httpx.get(witness.url).text
+    address = f"/{HASH}/checkpoint"
+    assert witness.read(address).status_code == 404
+    assert witness.read(f"/{'0' * 64}/checkpoint").status_code == 404
+    assert f"log {LOG.name}: nothing yet\n" in witness.read().text
     for old, size in ((0, 3), (3, 9)):
         witness.asked(MemoryLog().request(old, size))
-        opened = open_checkpoint(httpx.get(address).content, LOG.name, [LOG.verifier, KEY])
+        opened = open_checkpoint(witness.read(address).content, LOG.name, [LOG.verifier, KEY])
         assert opened.checkpoint.size == size
         assert len(opened.note.verified) == 2
-    overview = httpx.get(witness.url).text
+    overview = witness.read().text
     assert overview == (f"witness {WITNESS.verifier}\nlog {LOG.name}: 9 leaves, cosigned at 2026-11-30T12:00:00Z\n")
 
 
@@ -195,8 +195,8 @@ def test_a_smaller_tree_is_never_cosigned(witness: Running) -> None:
 def test_a_body_that_is_too_large_is_not_read_to_its_end(witness: Running) -> None:
     answer = witness.asked(b"x" * (MOST_REQUEST_BYTES + 1))
     assert answer.status_code == 413
-    assert httpx.get(witness.url + PATH).status_code == 405
-    assert httpx.get(f"{witness.url}/elsewhere").status_code == 404
+    assert witness.read(PATH).status_code == 405
+    assert witness.read("/elsewhere").status_code == 404
 
 
 # It forgets nothing

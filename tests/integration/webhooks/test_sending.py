@@ -39,6 +39,7 @@ from tests.support.webhooks import (
 )
 from workers.ports import free_port
 from workers.processes.worker import sender
+from workers.webhooks import sending
 from workers.webhooks.messages import Message
 from workers.webhooks.pausing import FIRST_PAUSE, LONGEST_PAUSE
 from workers.webhooks.sending import Https
@@ -202,14 +203,21 @@ def test_a_window_bounds_how_far_other_streams_get_ahead(webhooks: Webhooks, to:
     assert len(set(to.positions)) == WINDOW + 20
 
 
-def test_a_receiver_that_hangs_is_left_and_answers_late_to_nobody(webhooks: Webhooks, to: Receiver) -> None:
+def test_a_receiver_that_hangs_is_left_and_answers_late_to_nobody(
+    webhooks: Webhooks, to: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     webhooks.create(to.url, types=("account.opened",), failures=100)
     webhooks.do(opening())
     to.behaviours = [HANG]
     worker = webhooks.worker(timeout_seconds=0.2)
-    finished(worker)
+    with monkeypatch.context() as patched:
+        # Only the wait for the answer takes time, so that a machine that stalls before it leaves no request unsent.
+        patched.setattr(sending, "monotonic", lambda: 0.0)
+        patched.setattr(sending, "resolved", lambda *_, **__: ["127.0.0.1"])
+        finished(worker)
     [attempt] = webhooks.attempts()
     assert (attempt.cause, attempt.status) == ("too_slow", None)
+    wait_until(to.hanging.is_set, "the request")
     to.released.set()  # now it answers 200, and nobody listens
     webhooks.later(FIRST_PAUSE)
     finished(webhooks.worker())

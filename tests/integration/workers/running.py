@@ -23,6 +23,8 @@ CZECH_BANK = Path(__file__).parents[2] / "fixtures" / "czech-bank"
 KEY = base64.b64encode(MASTER_KEY).decode()
 PATIENCE_SECONDS, STOP_SECONDS = 120.0, 30.0
 """A process that runs longer is killed, so that the test fails instead of hanging. Then the time to stop."""
+PAGE_SECONDS = 600.0
+"""The same for a page that starts the program several times. On a busy machine each start takes 20 seconds."""
 
 
 def settings_of(database: Database) -> Settings:
@@ -53,15 +55,17 @@ def daybook(*arguments: str, env: dict[str, str], copy: Path | None = None) -> s
 
 
 @contextmanager
-def started(*arguments: str, env: dict[str, str], copy: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A running command, of this program or of a copy in another folder.
+def started(
+    *arguments: str, env: dict[str, str], copy: Path | None = None, patience: float = PATIENCE_SECONDS
+) -> Iterator[subprocess.Popen[str]]:
+    """A running command, of this program or of a copy in another folder. It is killed after `patience` seconds.
 
     At the end it gets SIGTERM, so that it stops its children; then it is killed.
     """
     command = [sys.executable, "-m", "workers.cli", *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=copy, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
-        watchdog = Timer(PATIENCE_SECONDS, process.kill)
+        watchdog = Timer(patience, process.kill)
         watchdog.start()
         try:
             yield process

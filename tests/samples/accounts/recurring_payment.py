@@ -236,7 +236,7 @@ def _creates(ledger: MemoryLedger, chance: Random) -> Any:
         one.profile.id for one in ledger.of(Account) if one.profile.currency == currency and not one.profile.internal
     ]
     if len(accounts) < 2:
-        return opening(currency=currency)
+        return opening(account=ledger.new_id("acct"), currency=currency)
     payer, payee = chance.sample(accounts, 2)
     schedule = chance.choice(
         (

@@ -230,7 +230,7 @@ def _submits(ledger: MemoryLedger, chance: Random) -> Any:
     accounts = [one for one in ledger.of(Account) if not one.profile.internal and one.status == "open"]
     rich = [one for one in accounts if one.available > 0]
     if len(accounts) < 2 or not rich:
-        return opening(currency=chance.choice(CURRENCIES))
+        return opening(account=ledger.new_id("acct"), currency=chance.choice(CURRENCIES))
     source = chance.choice(rich)
     target = chance.choice([one for one in accounts if one is not source])
     currency, amount = source.profile.currency, chance.randint(1, max(1, source.available // 2))
