@@ -35,6 +35,8 @@ from workers.processes.worker import Worker as ProcessWorker
 
 SENDER: Final = Sender(Address("Daybook", addr_spec="no-reply@daybook.example"), "https://app.example/people")
 OK: Final = "250 OK"
+PATIENCE_SECONDS: Final = 60.0
+"""The most that a server may need to start. A shared machine is slow now and then."""
 
 
 @dataclass
@@ -73,7 +75,15 @@ def mail_server(
 ) -> Iterator[tuple[Inbox, int]]:
     """A running mail server on a free port. `tls`: it offers STARTTLS."""
     inbox = Inbox()
-    controller = OnFreePort(inbox, hostname="127.0.0.1", port=0, enable_SMTPUTF8=international, tls_context=tls, **more)
+    controller = OnFreePort(
+        inbox,
+        hostname="127.0.0.1",
+        port=0,
+        enable_SMTPUTF8=international,
+        tls_context=tls,
+        ready_timeout=PATIENCE_SECONDS,
+        **more,
+    )
     controller.start()
     try:
         yield inbox, controller.port
