@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 COMMAND: Final = recipe(PAGE, "A new command with its event")
 AGGREGATE: Final = recipe(PAGE, "A new aggregate with read model and routes")
-PATIENCE_SECONDS: Final = 1_200
+PATIENCE_SECONDS: Final = 2_400
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 from tests.support.postgres import FAST, SMALL, bin_dir, server_folder
 from workers import embedded
 from workers.embedded import EmbeddedPostgres, EmbeddedPostgresError, url_of_running
+from workers.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,9 +99,7 @@ def test_a_second_daybook_on_the_same_data_is_refused(folder: Path, monkeypatch:
 
 
 def test_any_tool_can_connect_over_tcp_with_the_password_only(folder: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()  # none that a client could be assigned before the server has it
     with server(folder, port=port) as postgres:
         assert query(postgres.tcp_url, "SELECT current_database()") == [("daybook",)]
         with pytest.raises(psycopg.OperationalError, match="password"):

@@ -19,7 +19,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.integration.workers.running import daybook, environment, read_until, started
+from tests.integration.workers.running import PATIENCE_SECONDS, daybook, environment, read_until, started
 from tests.support.postgres import Database, server_folder
 from tests.support.recipes import copy_repository, follow, recipe
 from tests.support.waiting import wait_until
@@ -102,7 +102,7 @@ class Program:
                 return False
 
         with started("serve", env=env, copy=self.copy) as process:
-            wait_until(lambda: answers() or process.poll() is not None, "an API that answers")
+            wait_until(lambda: answers() or process.poll() is not None, "an API that answers", PATIENCE_SECONDS)
             assert process.poll() is None, process.stdout and process.stdout.read()
             yield api
 
@@ -143,6 +143,7 @@ def test_two_versions_of_the_program_work_on_one_log(database18: Database, newer
 
         # Its projection of orders stops with a sentence, and the others go on.
         wait_until(lambda: old_api.behind() == {"orders"}, "the head, for the others")
+        wait_until(lambda: old_api.stopped().keys() == {"orders"}, "the stop, which comes after the page of the others")
         stopped = f"order.noted.v1 on {noted}: this version of Daybook does not know the type"
         assert stopped in old_api.stopped()["orders"]
         assert stopped in read_until(old_worker, "projection orders stopped")

@@ -57,6 +57,7 @@ from tests.support.ledger import (
 )
 from tests.support.plans import INDEX_SCANS, Explained, probed_index
 from tests.support.postgres import Database, Server
+from tests.support.waiting import wait_until
 
 GROUP = 512
 ACCOUNTS = 50
@@ -246,6 +247,20 @@ def wal_bytes(admin: Connection[Any], run: Callable[[], object]) -> int:
     return int(found[0])
 
 
+@contextmanager
+def without_autovacuum(admin: Connection[Any]) -> Iterator[None]:
+    """Only the test writes to the server. The position of the write-ahead log is that of all its databases."""
+    admin.execute("ALTER SYSTEM SET autovacuum = off")
+    admin.execute("SELECT pg_reload_conf()")
+    try:
+        running = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'"
+        wait_until(lambda: admin.execute(running).fetchone() == (0,), "the end of autovacuum")
+        yield
+    finally:
+        admin.execute("ALTER SYSTEM RESET autovacuum")
+        admin.execute("SELECT pg_reload_conf()")
+
+
 @pytest.mark.parametrize("kept", [False, True], ids=["without snapshots", "with snapshots"])
 def test_wal_bytes_of_a_transfer(database: Database, kept: bool) -> None:
     """A group of transfers among cached accounts, without images of whole pages.
@@ -266,7 +281,8 @@ def test_wal_bytes_of_a_transfer(database: Database, kept: bool) -> None:
             if snapshots is not None:
                 snapshots.settle()
 
-        bytes_each = wal_bytes(admin, execute) / GROUP
+        with without_autovacuum(admin):
+            bytes_each = wal_bytes(admin, execute) / GROUP
     print(f"{bytes_each:.0f} bytes of write-ahead log a transfer")  # shown if the test fails
     assert WAL_A_TRANSFER[0] <= bytes_each <= WAL_A_TRANSFER[1]
 

@@ -105,7 +105,7 @@ def test_a_reading_connection_cannot_write(database: Database) -> None:
     single = connect(database.url, application_name="test", read_only=True)
     with single as connection, pytest.raises(ReadOnlyError):
         connection.execute("CREATE TABLE public.mine ()")
-    pool = pool_of(database.url, application_name="test", most=1, wait_seconds=5, statement_seconds=5, read_only=True)
+    pool = pool_of(database.url, application_name="test", most=1, wait_seconds=30, statement_seconds=30, read_only=True)
     with pool, pool.connection() as connection, pytest.raises(ReadOnlyError):
         connection.execute("CREATE TABLE public.mine ()")
 

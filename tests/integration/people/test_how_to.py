@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from tests.integration.workers.running import PAGE_SECONDS, environment, read_until, started
+from tests.integration.workers.running import PATIENCE_SECONDS, environment, read_until, started
 from tests.support.postgres import server_folder
 from workers.ports import free_port
 
@@ -43,7 +43,7 @@ def test_the_commands_of_the_pages_do_what_the_pages_say() -> None:
             program = binaries / name
             program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command}"$@"\n')
             program.chmod(0o755)
-        with started("up", env=env, patience=PAGE_SECONDS) as process:
+        with started("up", env=env) as process:
             read_until(process, "Ctrl-C")
             done = subprocess.run(
                 ["/bin/bash", "-euo", "pipefail", "-c", walk_through().replace(":8100", f":{port}")],
@@ -52,7 +52,7 @@ def test_the_commands_of_the_pages_do_what_the_pages_say() -> None:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=PAGE_SECONDS,
+                timeout=PATIENCE_SECONDS,
                 check=False,
             )
             process.terminate()

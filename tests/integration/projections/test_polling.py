@@ -58,7 +58,7 @@ class Poller:
 WORDS = st.lists(st.text("abcxyz", min_size=1, max_size=3), unique=True, min_size=1, max_size=12)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(words=WORDS, polls=st.sets(st.integers(0, 11)))
 def test_a_poller_misses_nothing(
     filler: Filler, connection: Connection[Any], words: list[str], polls: set[int]

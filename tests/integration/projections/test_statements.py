@@ -239,7 +239,8 @@ def test_a_history_has_every_day_and_what_the_balance_was_in_it(state: Book, eve
         begins = list(step_starts(since, last, every)) if since <= last else []
         assert [step.day for step in found.steps] == begins
         assert all(every == "day" or (day.day == 1 if every == "month" else day.weekday() == 0) for day in begins[1:])
-        for step, following in zip(found.steps, [*begins[1:], until + timedelta(1)], strict=True):
+        ends = [*begins[1:], until + timedelta(1)] if begins else []  # there is no step after today
+        for step, following in zip(found.steps, ends, strict=True):
             within = [row for row in booked if step.day <= row.recorded_at.date() < following]
             before = sum(signed(row) for row in booked if row.recorded_at.date() < step.day)
             assert (step.opening, step.closing) == (before, before + sum(map(signed, within)))

@@ -14,7 +14,7 @@ from eventstore.proof.checkpoints import open_checkpoint
 from eventstore.proof.cosignatures import Witness
 from eventstore.proof.heads import HEADS
 from eventstore.proof.notes import Verifies, parse_verifier
-from tests.integration.workers.running import PAGE_SECONDS, environment
+from tests.integration.workers.running import PATIENCE_SECONDS, environment
 from tests.support.pages import HOW_TO, OF_MAKE_RUN
 from tests.support.postgres import Database
 from tests.support.sealing import ORIGIN, sealing_on
@@ -53,7 +53,7 @@ def test_the_commands_of_the_page_do_what_it_says(database: Database, service: S
         env=env | {"PATH": f"{program.parent}:{env['PATH']}", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=PAGE_SECONDS,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     printed = done.stdout

@@ -6,25 +6,32 @@ import base64
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
-from typing import Any
 
 import psycopg
 
 from tests.support.forking import can_fork, run_forked
 from tests.support.ledger import MASTER_KEY
 from tests.support.postgres import Database
+from tests.support.waiting import wait_until
 from workers.settings import Settings
 
 CZECH_BANK = Path(__file__).parents[2] / "fixtures" / "czech-bank"
 KEY = base64.b64encode(MASTER_KEY).decode()
-PATIENCE_SECONDS, STOP_SECONDS = 120.0, 30.0
-"""A process that runs longer is killed, so that the test fails instead of hanging. Then the time to stop."""
-PAGE_SECONDS = 600.0
-"""The same for a page that starts the program several times. On a busy machine each start takes 20 seconds."""
+PATIENCE_SECONDS, STOP_SECONDS = 600.0, 30.0
+"""A process that runs longer is killed, so that the test fails instead of hanging. Then the time to stop.
+
+A page may start the program several times, and on a busy machine each start takes 20 seconds.
+"""
+_HOLD = 4711
+"""Names the lock that holds an append."""
+_WAITING = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
+    " (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 def settings_of(database: Database) -> Settings:
@@ -55,17 +62,15 @@ def daybook(*arguments: str, env: dict[str, str], copy: Path | None = None) -> s
 
 
 @contextmanager
-def started(
-    *arguments: str, env: dict[str, str], copy: Path | None = None, patience: float = PATIENCE_SECONDS
-) -> Iterator[subprocess.Popen[str]]:
-    """A running command, of this program or of a copy in another folder. It is killed after `patience` seconds.
+def started(*arguments: str, env: dict[str, str], copy: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A running command, of this program or of a copy in another folder. It is killed after `PATIENCE_SECONDS`.
 
     At the end it gets SIGTERM, so that it stops its children; then it is killed.
     """
     command = [sys.executable, "-m", "workers.cli", *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=copy, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
-        watchdog = Timer(patience, process.kill)
+        watchdog = Timer(PATIENCE_SECONDS, process.kill)
         watchdog.start()
         try:
             yield process
@@ -88,10 +93,28 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"the process ended without {text!r} in its output: {message}")
 
 
-def wait_for_position(connection: psycopg.Connection[Any], position: int, process: subprocess.Popen[str]) -> None:
-    """Wait until the log `main` has this position. `process` writes it."""
-    while True:
-        row = connection.execute("SELECT position FROM log.logs WHERE name = 'main'").fetchone()
-        if row is not None and row[0] >= position:
-            return
-        assert process.poll() is None, f"the process ended with {process.returncode} before position {position}"
+@contextmanager
+def held_at(database: Database, position: int) -> Iterator[Callable[[], bool]]:
+    """The append that reaches this position waits until the block ends, however fast its process is.
+
+    Returns a function that tells whether one waits.
+    """
+    with psycopg.connect(database.url, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s)", (_HOLD,))
+        holder.execute(
+            "CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS"
+            f" 'BEGIN PERFORM pg_advisory_xact_lock({_HOLD}); RETURN NEW; END'"
+        )
+        holder.execute(
+            "CREATE TRIGGER hold BEFORE UPDATE ON log.logs FOR EACH ROW"
+            f" WHEN (NEW.position >= {position}) EXECUTE FUNCTION public.hold()"
+        )
+        yield lambda: holder.execute(_WAITING).fetchone() == (1,)
+        holder.execute("SELECT pg_advisory_unlock(%s)", (_HOLD,))
+        holder.execute("DROP FUNCTION public.hold() CASCADE")  # it waits for the end of the append
+
+
+def wait_until_held(process: subprocess.Popen[str], is_held: Callable[[], bool]) -> None:
+    """Wait until an append of this process is held."""
+    wait_until(lambda: is_held() or process.poll() is not None, "an append that is held", PATIENCE_SECONDS)
+    assert process.poll() is None, f"the process ended with {process.returncode} before that"

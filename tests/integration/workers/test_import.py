@@ -15,13 +15,7 @@ import pytest
 
 from bench.harness.tables import begin_read_tables
 from domain.accounts.posting import internal_account
-from tests.integration.workers.running import (
-    CZECH_BANK,
-    daybook,
-    environment,
-    started,
-    wait_for_position,
-)
+from tests.integration.workers.running import CZECH_BANK, daybook, environment, held_at, started, wait_until_held
 from tests.support.ledger import assert_sound
 from tests.support.postgres import Database, Server
 from workers.importers.czech_bank.importing import account_id
@@ -125,15 +119,13 @@ def test_an_import_that_was_killed_and_restarted_equals_an_uninterrupted_one(
     midway = 3 * ACCOUNTS + len(TRANSACTIONS)  # about a third of the events
     slowly = environment(database18, DAYBOOK_GROUP_LIMIT="8")
     with (
-        psycopg.connect(database18.url, autocommit=True) as watching,
+        held_at(database18, midway) as is_held,  # so the process is killed during an append
         started("import", "czech-bank", str(CZECH_BANK), env=slowly) as process,
     ):
-        wait_for_position(watching, midway, process)
-        with watching.transaction():  # no append can commit from here on, so the process is killed during one
-            watching.execute("SELECT log.lock_head(log) FROM log.logs WHERE name = 'main'")
-            process.kill()
-            process.wait()
-        killed = counts(database18)
+        wait_until_held(process, is_held)
+        process.kill()
+        process.wait()
+    killed = counts(database18)
     assert 0 < killed["transaction.posted.v1"] < len(TRANSACTIONS)
     assert_sound(database18)
 

@@ -331,7 +331,7 @@ def test_the_how_to_of_a_rotation_with_all_processes_running(written: Written) -
         with ExitStack() as running:
             for command in ("serve", "work"):
                 running.enter_context(started(command, env=both))
-            wait_until(lambda: _ready(url), "the API is ready")
+            wait_until(lambda: _ready(url), "the API is ready", PATIENCE_SECONDS)
             open_account("before")
             moved = shell(f"OLD_KEY={KEY} NEW_KEY={new}\n{move}", folder, env)
             assert "4 keys are moved" in moved, "main, ada, bob and the new person"

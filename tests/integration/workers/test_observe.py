@@ -11,7 +11,7 @@ from tests.integration.workers.running import PATIENCE_SECONDS, environment, rea
 from tests.support.metrics import free_ports, is_served, parsed
 from tests.support.postgres import server_folder
 from tests.support.waiting import wait_until
-from workers.ports import free_port
+from workers.up import _URLS
 
 PAGE = Path(__file__).parents[3] / "docs" / "howto" / "observe.md"
 START = "DAYBOOK_METRICS_PORT=8110 .venv/bin/daybook up"
@@ -20,7 +20,8 @@ START = "DAYBOOK_METRICS_PORT=8110 .venv/bin/daybook up"
 def test_the_commands_of_the_page() -> None:
     begun, asked = re.findall(r"```sh title=\"terminal \d\"\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert begun.strip() == START
-    first, port = free_ports(2), free_port()
+    port = free_ports(1 + len(_URLS))  # that of the API, and those after it of the metrics of all processes
+    first = port + 1
     with server_folder() as folder:
         env = environment(DAYBOOK_DATA_DIR=str(folder / "var"), DAYBOOK_PORT=str(port), DAYBOOK_METRICS_PORT=str(first))
         with started("up", env=env) as process:

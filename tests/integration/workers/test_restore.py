@@ -21,6 +21,7 @@ from tests.integration.workers.running import PATIENCE_SECONDS, daybook, environ
 from tests.support.before import as_it_was
 from tests.support.ledger import executor_on, ledger_on, submission, transfer
 from tests.support.postgres import Database, Server, running_server
+from tests.support.waiting import wait_until
 from workers import cli
 from workers.embedded import wheel_bin_dir
 
@@ -269,6 +270,15 @@ def test_a_database_that_does_not_exist_is_one_message(postgres18: Server, comma
     one_sentence(daybook(command, env=env), 'database "dreams" does not exist')
 
 
+def asks_for_a_password(url: str) -> bool:
+    """Whether the server refuses this login. A server reads its rules again some time after it was asked to."""
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError as refused:
+        return "password authentication failed" in str(refused)
+    return False
+
+
 def test_a_wrong_password_is_one_message() -> None:
     with running_server(18) as server:
         given: dict[str, Any] = conninfo_to_dict(server.postgres.url)
@@ -278,6 +288,7 @@ def test_a_wrong_password_is_one_message() -> None:
             hba.write_text("local all ada scram-sha-256\n" + hba.read_text())
             superuser.execute("SELECT pg_reload_conf()")
         url = f"postgresql://ada:wrong@/daybook?host={given['host']}&port={given['port']}"
+        wait_until(lambda: asks_for_a_password(url), "the file of rules is read again")
         env = environment() | {"DATABASE_URL": url, "DAYBOOK_MASTER_KEY": KEY}
         done = daybook("migrate", env=env)
         one_sentence(done, "password authentication failed")

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from api.gateway.principals import digest
-from tests.integration.workers.running import environment, started
+from tests.integration.workers.running import PATIENCE_SECONDS, environment, started
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until
 from workers.ports import free_port
@@ -33,7 +33,7 @@ def write(tokens: Path, token: str, role: str = "audit") -> None:
 def status(base: str, token: str) -> int:
     """The status of a request with this token on a new connection; 0 without an answer."""
     try:
-        return httpx.get(f"{base}/v1/log", headers={"Authorization": f"Bearer {token}"}).status_code
+        return httpx.get(f"{base}/v1/log", headers={"Authorization": f"Bearer {token}"}, timeout=30).status_code
     except httpx.TransportError:
         return 0
 
@@ -47,7 +47,8 @@ def serving(database: Database, tokens: Path, **more: str) -> Iterator[tuple[str
         owner.execute("SELECT log.create_log('main')")
     env = environment(database, DAYBOOK_TOKENS_FILE=str(tokens), DAYBOOK_PORT=str(port), **more)
     with started("serve", env=env) as process:
-        wait_until(lambda: status(base, "none") == 401 or process.poll() is not None, "an API that answers")
+        ready = "an API that answers"  # two workers on a busy machine need longer for it than the usual wait
+        wait_until(lambda: status(base, "none") == 401 or process.poll() is not None, ready, PATIENCE_SECONDS)
         yield base, process
 
 
@@ -99,6 +100,6 @@ def test_the_address_of_a_client_is_taken_only_from_a_named_proxy(
         headers = {"Authorization": "Bearer first", "Idempotency-Key": "k", "User-Agent": "me"}
         forwarded = {"X-Forwarded-For": "198.51.100.9, 203.0.113.7, 10.1.1.1", "Forwarded": "for=198.51.100.9"}
         body = {"type": "checking", "currency": "EUR", "owner": "ada", "name": "Ada"}
-        opened = httpx.post(f"{base}/v1/accounts", json=body, headers=headers | forwarded)
+        opened = httpx.post(f"{base}/v1/accounts", json=body, headers=headers | forwarded, timeout=30)
         assert opened.status_code == 201, opened.text
         assert owner.execute("SELECT origin FROM log.commands").fetchall() == [(f"{origin} me",)]

@@ -149,8 +149,8 @@ def test_from_an_empty_folder_to_a_transfer_and_back(folder: Path, port: int) ->
         assert all(token in message for token in clear.values()), "they are shown when they are made"
         assert set(clear) == {"command", "report", "audit", "operator"}
         assert not any(token in (folder / "var" / "tokens.json").read_text() for token in clear.values())
-        assert httpx.get(f"{base}/v1/health/live").json()["status"] == "live"
-        assert httpx.get(f"{base}/v1/health/ready").json()["status"] == "ready"
+        assert httpx.get(f"{base}/v1/health/live", timeout=30).json()["status"] == "live"
+        assert httpx.get(f"{base}/v1/health/ready", timeout=30).json()["status"] == "ready"
         with Client(base, clear["command"]) as client:
             opened = [
                 client.post("/v1/accounts", {"type": "checking", "currency": "EUR", "owner": name, "name": name})

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from threading import local
 from xml.etree import ElementTree
 
 import pytest
 
 from bench.__main__ import PAGE, RESULT
-from bench.harness import clock, processors, wrk
+from bench.harness import clock, load, processors, wrk
 from bench.harness.load import Sample, percentiles, thread_callers
 from bench.harness.oracle import Observed, judge
 from bench.harness.result import FORMAT, Clock, Comparison, Machine, Measurement, Report, ScenarioResult
@@ -46,11 +47,26 @@ def test_percentiles_are_of_all_samples_in_milliseconds() -> None:
     assert latency.max == pytest.approx(100, rel=0.002)
 
 
-def test_the_warm_up_is_answered_but_not_measured() -> None:
+class Clocks(local):
+    """A clock for each thread, which stands still until the thread moves it."""
+
+    now_ns = 0
+
+
+def test_the_warm_up_is_answered_but_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request takes a millisecond of the clock of its caller, whatever the machine needs for it."""
     asked: list[None] = []
-    sample = thread_callers(lambda: asked.append(None), 2, 0.01, 0.02)
-    assert sample.answered == len(asked)
-    assert 0 < len(sample.latencies_us) < sample.answered
+    clocks = Clocks()
+    monkeypatch.setattr(load, "perf_counter", lambda: clocks.now_ns / 1e9)
+    monkeypatch.setattr(load, "perf_counter_ns", lambda: clocks.now_ns)
+
+    def ask() -> None:
+        clocks.now_ns += 1_000_000
+        asked.append(None)
+
+    sample = thread_callers(ask, 2, 0.01, 0.02)
+    assert sample.answered == len(asked) == 2 * 30
+    assert sample.latencies_us == [1_000] * 2 * 20
 
 
 def test_a_caller_that_fails_fails_the_measurement() -> None:

@@ -375,7 +375,7 @@ def test_nothing_is_served_unless_a_port_is_set() -> None:
 
 
 def test_the_page_and_other_requests() -> None:
-    with serving_page() as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+    with serving_page() as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
         answer = http.get("/metrics?from=prometheus")
         assert answer.status_code == 200
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -394,7 +394,7 @@ def test_a_fault_is_an_answer_without_its_message(caplog: pytest.LogCaptureFixtu
         raise RuntimeError(message)
 
     with serving_page(broken) as port:
-        answer = httpx.get(f"http://127.0.0.1:{port}/metrics")
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30)
     assert (answer.status_code, answer.text) == (500, "")
     assert message not in caplog.text
     assert "RuntimeError" in caplog.text
@@ -421,14 +421,15 @@ def test_the_time_for_a_head_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         assert sent(port, b"GET /metrics HTTP/1.1\r\n") == b"", "it is closed without an answer"
 
 
-def test_the_number_of_connections_is_bounded() -> None:
+def test_the_number_of_connections_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 60)  # so that no silent connection makes room for another
     with serving_page() as port, ExitStack() as held:
         silent = [
             held.enter_context(closing(socket.create_connection(("127.0.0.1", port))))
             for _ in range(serving.MOST_CONNECTIONS)
         ]
         with pytest.raises(httpx.TransportError):
-            httpx.get(f"http://127.0.0.1:{port}/metrics")
+            httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30)
         silent.pop().close()
         wait_until(lambda: answers(lambda: scrape(port)), "the place of the one that left")
 

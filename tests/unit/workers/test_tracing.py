@@ -87,9 +87,12 @@ def request(
 # Spans
 
 
-def test_a_command_is_a_span_with_three_steps_in_the_trace_of_the_client() -> None:
+def test_a_command_is_a_span_with_three_steps_in_the_trace_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     remembered = Remembered()
-    before = time_ns()
+    apart = time_ns() - monotonic_ns()  # read once: a process can wait between the two clocks, and one can be set
+    monkeypatch.setattr(spans, "time_ns", lambda: apart)
+    monkeypatch.setattr(spans, "monotonic_ns", lambda: 0)
+    before = monotonic_ns() + apart
     request(remembered, answers=[answer()], headers=[(b"traceparent", TRACEPARENT.encode())])
     whole, queue, decide, append = remembered.take()
     trace_id, span_id, parent = ids(whole)
