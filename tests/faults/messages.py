@@ -10,7 +10,7 @@ from threading import Event
 from tests.faults.proxy import Verdict, Way, proxied
 from tests.faults.world import World
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 Matches = Callable[[Way, bytes, bytes], bool]
 """(direction, type of the message, its content) → whether the message matches."""

@@ -78,7 +78,7 @@ def folded(replica: Replica) -> int:
 
 
 def wait_until_folded(replica: Replica, position: int) -> None:
-    wait_until(lambda: folded(replica) >= position, f"folding up to {position}, not {folded(replica)}", 60)
+    wait_until(lambda: folded(replica) >= position, f"folding up to {position}, not {folded(replica)}")
 
 
 @pytest.mark.parametrize("kills", [IN_THE_SUITE, pytest.param(IN_A_SOAK, marks=pytest.mark.soak)])
@@ -90,7 +90,7 @@ def test_a_worker_is_killed_while_it_copies_and_folds(log: Published, replica: R
                 before = replica.position()
                 for _ in range(chance.randint(3, 12)):
                     some_history(ledger)
-                wait_until(lambda: replica.position() > before, "a copied unit", 60)  # noqa: B023
+                wait_until(lambda: replica.position() > before, "a copied unit")  # noqa: B023
                 process.kill()
         with working(replica):
             wait_until_folded(replica, log.head())
@@ -120,7 +120,7 @@ def test_another_worker_takes_over_at_once(log: Published, replica: Replica) -> 
         took = []
         for _ in range(TAKEOVERS):
             another = running.enter_context(working(replica))
-            wait_until(lambda: wanting_to_copy(replica) == 2, "the worker that stands by", 60)
+            wait_until(lambda: wanting_to_copy(replica) == 2, "the worker that stands by")
             owner.kill()
             took.append(seconds_to_fold(ledger, log, replica))
             owner = another
@@ -135,12 +135,12 @@ def test_a_worker_is_stopped_replaced_and_woken(log: Published, replica: Replica
         some_history(ledger)
         wait_until_folded(replica, log.head())
         with working(replica):
-            wait_until(lambda: wanting_to_copy(replica) == 2, "the worker that stands by", 60)
+            wait_until(lambda: wanting_to_copy(replica) == 2, "the worker that stands by")
             pause(woken.pid)
             took = seconds_to_fold(ledger, log, replica)
             assert wanting_to_copy(replica) == 1, "the sessions of the stopped one have ended"
             os.kill(woken.pid, signal.SIGCONT)
-            wait_until(lambda: wanting_to_copy(replica) == 2, "the woken one to stand by", 60)
+            wait_until(lambda: wanting_to_copy(replica) == 2, "the woken one to stand by")
             some_history(ledger)
             wait_until_folded(replica, log.head())
         some_history(ledger)

@@ -20,7 +20,7 @@ from eventstore.postgres.connect import connect
 from tests.support.kafka import Kafka
 from tests.support.ledger import MASTER_KEY
 from tests.support.postgres import Database
-from tests.support.waiting import wait_until
+from tests.support.waiting import WAIT_SECONDS, wait_until
 from workers.kafka.publishing.process import What, publish_until, topic_of
 from workers.settings import Settings
 
@@ -58,7 +58,7 @@ class Published:
             found = publications(connection, 1).get(self.topic(what))
         return None if found is None else found.waiting
 
-    def wait_until_published(self, what: What = "log", seconds: float = 60) -> None:
+    def wait_until_published(self, what: What = "log", seconds: float = WAIT_SECONDS) -> None:
         """Wait until the topic has the whole log."""
         head = self.head()
         wait_until(lambda: self.reached(what) >= head, f"publishing up to {head} ({self.waiting(what)})", seconds)

@@ -80,11 +80,11 @@ class Folded:
 
     def wait_for(self, position: int) -> None:
         """Wait until all partitions have reached a position."""
-        wait_until(lambda: self.position() >= position, f"folding up to {position}, {self.stopped()}", 60)
+        wait_until(lambda: self.position() >= position, f"folding up to {position}, {self.stopped()}")
 
     def wait_until_stopped(self, what: str) -> None:
         """Wait until a partition is not folded on for this reason."""
-        wait_until(lambda: any(what in why for why in self.stopped()), f"«{what}», not {self.stopped()}", 60)
+        wait_until(lambda: any(what in why for why in self.stopped()), f"«{what}», not {self.stopped()}")
 
     def owned(self) -> list[int]:
         """How many partitions each worker has."""
@@ -330,7 +330,7 @@ def test_a_killed_worker_s_partitions_are_taken_over_and_each_event_is_folded_on
         opened.enter_context(started(*work, env=env))
         for _ in range(2):
             with started(*work, env=env) as process:
-                wait_until(lambda: folded.owned() == [2, 2], "even shares", 60)
+                wait_until(lambda: folded.owned() == [2, 2], "even shares")
                 random_history(ledger, chance, 100)
                 process.kill()
             random_history(ledger, chance, 20)

@@ -387,7 +387,7 @@ def test_keys_whose_topic_is_made_anew_are_not_taken_for_erased(log: Published, 
                 topics.create(admin, keys, 1)
             ledger.accepted(opening(owner="ada"))
             log.publish()
-            wait_until(lambda: replica.position() == log.head(), f"the copy to go on ({replica.waiting()})", 60)
+            wait_until(lambda: replica.position() == log.head(), f"the copy to go on ({replica.waiting()})")
     assert_has_key(replica.database, "ada")
 
 
