@@ -164,7 +164,7 @@ def test_a_broker_is_killed_and_started_again(database18: Database, own_kafka: O
         transfers(ledger, 100)
         own_kafka.broker.start()
         transfers(ledger, 10)
-        log.wait_until_published(seconds=120)
+        log.wait_until_published()
     log.assert_exactly_once()
 
 
