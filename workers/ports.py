@@ -14,7 +14,7 @@ _given: set[int] = set()
 def free_port() -> int:
     """A free TCP port of 127.0.0.1, below the ports that the system assigns to clients. It is never the same twice.
 
-    A port that nobody listens on yet looks free. So a process that needs several would now and then get one twice.
+    A port looks free until somebody listens on it. So a process that needs several ports could get one of them twice.
 
     A client that tries again and again to reach a server that is down could be assigned the port of that server, and
     would be connected to itself. Then the server cannot start again.

@@ -128,7 +128,7 @@ class Client:
             self._until_answered([self._how.choice(self._mine)], batch=self._again_as_a_batch())
 
     def _again_as_a_batch(self) -> bool:
-        """Whether the next attempt is a batch. A repeated command needs not be sent as it was the first time."""
+        """Whether the next attempt is a batch. The first attempt may have been of the other kind."""
         return self._batches and self._how.random() < 0.5
 
     def _until_answered(self, calls: list[Call], *, batch: bool) -> None:

@@ -9,8 +9,7 @@ from threading import Event
 
 from tests.faults.proxy import Verdict, Way, proxied
 from tests.faults.world import World
-
-PATIENCE_SECONDS = 180.0
+from tests.support.waiting import WAIT_SECONDS
 
 Matches = Callable[[Way, bytes, bytes], bool]
 """(direction, type of the message, its content) → whether the message matches."""
@@ -62,7 +61,7 @@ class Hold:
 
     def wait_until_held(self) -> None:
         """Wait until the message is held."""
-        assert self.caught.wait(PATIENCE_SECONDS), "the message did not come"
+        assert self.caught.wait(WAIT_SECONDS), "the message did not come"
 
     def release(self, verdict: Verdict = "pass") -> None:
         """Pass the message on, or drop it."""
@@ -72,7 +71,7 @@ class Hold:
     def hold(self) -> Verdict:
         """Block the thread that carries the message until it is released."""
         self.caught.set()
-        self._free.wait(PATIENCE_SECONDS)
+        self._free.wait(WAIT_SECONDS)
         return self.verdict
 
 

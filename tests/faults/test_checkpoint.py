@@ -19,12 +19,12 @@ from projections.engine.verify import verify_tables
 from projections.registry import PROJECTIONS, named
 from tests.faults.checker import check
 from tests.faults.clients import deposit, load, open_accounts
-from tests.faults.messages import PATIENCE_SECONDS, a_commit, line
+from tests.faults.messages import a_commit, line
 from tests.faults.proxy import Verdict, Way, proxied
 from tests.faults.world import Api, World
 from tests.support.ledger import codec_of, ledger_on, transfer
 from tests.support.postgres import Server
-from tests.support.waiting import wait_until
+from tests.support.waiting import WAIT_SECONDS, wait_until
 
 PAGE = 5
 FOLDED = named(("accounts", "movements", "transactions", "trial_balance", "entries"))
@@ -118,7 +118,7 @@ class Trap:
 
     def _spring(self) -> Verdict:
         self.caught.set()
-        assert self.killed.wait(PATIENCE_SECONDS)
+        assert self.killed.wait(WAIT_SECONDS)
         return "swallow"
 
 
@@ -130,7 +130,7 @@ def kill_at(world: World, statement: int, api: Api, account: str) -> int:
         world.wait_until_folded()
         trap.armed = True
         assert deposit(api, account, f"folded-{statement}").status_code == 201
-        assert trap.caught.wait(PATIENCE_SECONDS), "no page was folded"
+        assert trap.caught.wait(WAIT_SECONDS), "no page was folded"
         projector.kill()
         trap.killed.set()
     report = world.verified(patience_seconds=0)  # no projector folds the rest

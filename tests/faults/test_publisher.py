@@ -36,7 +36,7 @@ from workers.settings import variable
 
 STEPS = ("init", "begin", "send", "flush", "commit", "committed")
 STOPPED_SECONDS, UNANSWERED_MS = 30.0, 90_000
-"""It takes some seconds, on a busy machine more. With these bounds of the client, waiting for it would take longer."""
+"""A stop takes some seconds, on a busy machine more. A publisher that waited for the client would need 90."""
 IN_THE_SUITE = {("commit", 2), ("committed", 1)}
 
 

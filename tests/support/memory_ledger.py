@@ -54,8 +54,10 @@ FIRST_OF_A_LEDGER = 2**64
 
 
 def own_ids() -> Callable[[str], str]:
-    """Makes the ids of one ledger, always the same ones. Ids of the process depend on the tests before, and the course
-    of a random history on its ids."""
+    """Makes the ids of one ledger, always the same ones.
+
+    Some rules compare ids, so a random history depends on them. Ids of `new_id` depend on the tests that ran before.
+    """
     numbers = count(FIRST_OF_A_LEDGER)
     return lambda prefix: typeid(prefix, UUID(int=next(numbers)))
 

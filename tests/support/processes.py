@@ -25,10 +25,9 @@ from projections.registry import PROJECTIONS
 from tests.support.ledger import NOW, Ledger, codec_of, ledger_on, opening
 from tests.support.postgres import Database
 from tests.support.relay import OWNER, QUERIES, RELAY
+from tests.support.waiting import WAIT_SECONDS
 from workers.processes.running import QUERIES as RUNNING
 from workers.processes.worker import Send, Worker, sender
-
-WAIT_SECONDS = 60
 
 
 @dataclass

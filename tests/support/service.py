@@ -64,7 +64,7 @@ MANY_VISITS = 1_000_000
 PEOPLE_SECONDS, READ_SECONDS, CLIENT_SECONDS = 30.0, 30.0, 120.0
 """How long what is known of people is fresh, a read waits for the fold, and a client for an answer.
 
-They are longer than in production: a shared machine stands still for seconds, and a test must not fail of that.
+They are longer than in production: a shared machine stands still for seconds, and no test may fail because of it.
 """
 CONNECTIONS = httpx.Limits(
     max_connections=100, max_keepalive_connections=20, keepalive_expiry=ConnectionLimits().idle_seconds / 2

@@ -10,7 +10,7 @@ PAUSE_SECONDS = 0.005
 WAIT_SECONDS = 180.0
 """What comes within a second on a quiet machine may need a minute where programs of others run too."""
 LONGEST_SECONDS = 120
-"""So long takes the slowest of the tests that need one day."""
+"""The slowest of the tests that need one day takes less than that."""
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:

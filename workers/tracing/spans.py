@@ -37,7 +37,7 @@ from eventstore.log.answers import Answer
 from projections.engine.pages import PageDone
 
 READINGS: Final = 3
-"""Of the two clocks, to compare them."""
+"""How often the two clocks are read to compare them."""
 END_SECONDS: Final = 2.0
 """The most that a process waits at its end until its last spans are sent."""
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
@@ -201,8 +201,8 @@ def _wall(begun: int, ended: int) -> tuple[int, int]:
 def _apart() -> int:
     """How far the time of day is ahead of the monotonic clock, in nanoseconds.
 
-    The process may wait between the two readings too, and the step would be shown before its request. So of some
-    readings the one counts that took the least time.
+    The process may wait between the two clocks, and then the step would be shown before its request. So the clocks are
+    read several times, and the reading that took the least time counts.
     """
     best, least = 0, None
     for _ in range(READINGS):

@@ -242,7 +242,7 @@ def test_a_lone_surrogate_is_distinguished_from_similar_bytes(
 
 NOT_TEXT = [b"\xff", b"\xc3(", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xef\xbb\xbf", b"\0", b"\\u0000", b"\\ud800"]
 GZIP = b"\x1f\x8b"
-"""A body that begins so is refused as compressed. Hypothesis comes to it: it tries the literals of the program."""
+"""A body that begins with these bytes is refused as compressed. Hypothesis tries them: they are in our source."""
 NO_JSON = [b"\r", b"\n", b"\r\n", b"\x0b", b"\x1b", b'"', b"{", b"[" * 40, b",", b"\xe2\x80\xa8", b"9" * 400]
 REPEATED = [b'"key":"k",', b'"path":"/v1/posts",', b'"body":{"amount":"1.00","amount":"2.00"},']
 DAMAGES = st.one_of(

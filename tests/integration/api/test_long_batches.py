@@ -39,7 +39,7 @@ from tests.support.service import TOKENS, Service, service_on
 from tests.support.waiting import wait_until
 
 LONGEST_END_MS = 30_000
-"""So long PostgreSQL is waited for while it ends a connection."""
+"""How long PostgreSQL may need to end a connection."""
 
 
 def spooled(service: Service, batch: str | None = None) -> list[int]:

@@ -48,10 +48,7 @@ from tests.support.ledger import (
     withdrawal,
 )
 from tests.support.postgres import Database
-from tests.support.waiting import wait_until
-
-PATIENCE_SECONDS = 60.0
-"""A command without an answer after so long fails its test. A shared machine is slow now and then."""
+from tests.support.waiting import WAIT_SECONDS, wait_until
 
 
 def run(executor_submit: Ledger, *submissions: Submission) -> list[Answer]:
@@ -503,7 +500,7 @@ def test_commands_that_did_not_fit_into_a_failed_group_are_answered_once(
             executor._attempt = full  # type: ignore[method-assign, assignment]
         answered = Replies(12)
         executor.submit_all([submission(deposit(account, 1), key=f"one-{n}") for n in range(12)], answered)
-        assert answered.whole.wait(PATIENCE_SECONDS), "a command was not answered"
+        assert answered.whole.wait(WAIT_SECONDS), "a command was not answered"
         assert executor.running
         accepted = [answer for answer in answered.answers if isinstance(answer, Answer)]
         assert len(accepted) == (12 if then == "it comes back" else 10)
@@ -527,7 +524,7 @@ def test_commands_with_the_same_key_are_all_answered_after_an_internal_error(dat
         ledger.executor._settle = fail  # type: ignore[method-assign, assignment]
         answered = Replies()
         ledger.executor.submit_all([submission(deposit(account, 1), key="same", body="x") for _ in range(3)], answered)
-        assert answered.whole.wait(PATIENCE_SECONDS), "a command was not answered"
+        assert answered.whole.wait(WAIT_SECONDS), "a command was not answered"
         assert [type(answer) for answer in answered.answers] == [UnavailableError] * 3
 
 
@@ -549,7 +546,7 @@ def test_a_command_with_the_key_of_a_rejected_one_is_executed(database18: Databa
         bad = submission(opening(name="\ud800"), key="shared", body="one")
         good = [submission(withdrawal(account, 1), key="shared", body="two") for _ in range(2)]
         ledger.executor.submit_all([bad, *good], answered)
-        assert answered.whole.wait(PATIENCE_SECONDS), "a command was not answered"
+        assert answered.whole.wait(WAIT_SECONDS), "a command was not answered"
         assert isinstance(answered.answers[0], RejectedError)
         assert [(answer.outcome, answer.replayed) for answer in answered.answers[1:]] == [
             (Outcome.ACCEPTED, False),
@@ -607,7 +604,7 @@ def test_a_sink_that_raises_does_not_affect_other_answers(database18: Database) 
             wait_until(lambda: not ledger.executor.waiting, "the executor at the head")
             ledger.executor.submit(submission(deposit(account, 1)), Raises(), None)
             ledger.executor.submit_all([submission(deposit(account, 1)) for _ in range(3)], answered)
-        assert answered.whole.wait(PATIENCE_SECONDS), "a command was not answered"
+        assert answered.whole.wait(WAIT_SECONDS), "a command was not answered"
         assert ledger.accepted(deposit(account, 1)).last_position is not None
 
 
@@ -781,7 +778,7 @@ def test_a_stream_that_is_assumed_new_and_exists_fails_alone(database18: Databas
         answered = Replies()
         again = [submission(deposit(account, 2)), submission(first), submission(deposit(account, 4))]
         ledger.executor.submit_all(again, answered)
-        assert answered.whole.wait(PATIENCE_SECONDS), "the command was not answered"
+        assert answered.whole.wait(WAIT_SECONDS), "the command was not answered"
         assert [type(answer) for answer in answered.answers] == [Answer, ContentionError, Answer]
         assert balances(database18)[account] == 1 + 2 + 4
     assert_sound(database18)
